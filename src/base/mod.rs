@@ -1,0 +1,16 @@
+//! What any program could use: byte views, varints, seeded random, maps with a fixed hasher.
+//!
+//! Pure: no clock, disk, network, thread or task. Nothing in here knows Kafka.
+
+pub mod crc32c;
+pub mod map;
+pub mod pieces;
+pub mod random;
+pub mod time;
+pub mod varint;
+pub mod xxh32;
+
+pub use map::{FastMap, FastSet};
+pub use pieces::Pieces;
+pub use random::Random;
+pub use time::Instant;

@@ -1,0 +1,9 @@
+//! Highwater: a Kafka-compatible broker for Linux.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("Highwater runs on Linux: it is built on io_uring");
+
+// floor 0
+pub mod base;
+// floor 1
+pub mod model;
