@@ -7,3 +7,5 @@ compile_error!("Highwater runs on Linux: it is built on io_uring");
 pub mod base;
 // floor 1
 pub mod model;
+// floor 2
+pub mod record;
