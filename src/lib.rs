@@ -8,4 +8,5 @@ pub mod base;
 // floor 1
 pub mod model;
 // floor 2
+pub mod config;
 pub mod record;
