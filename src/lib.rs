@@ -10,3 +10,4 @@ pub mod model;
 // floor 2
 pub mod config;
 pub mod record;
+pub mod runtime;
