@@ -11,3 +11,5 @@ pub mod model;
 pub mod config;
 pub mod record;
 pub mod runtime;
+// floor 3
+pub mod protocol;
