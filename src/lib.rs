@@ -12,4 +12,5 @@ pub mod config;
 pub mod record;
 pub mod runtime;
 // floor 3
+pub mod log;
 pub mod protocol;

@@ -1,0 +1,385 @@
+//! Reading: where the bytes of a fetch lie.
+//!
+//! [`Log::try_read`] neither waits nor allocates: it looks at the newest batches, at the indexes in
+//! memory, and walks batch headers that are in the page cache. [`ReadJob`] does the same with ring
+//! reads, after it has opened and loaded what it needs.
+
+use super::directory::LogDir;
+use super::error::LogError;
+use super::load;
+use super::log::Log;
+use super::segment::{Damage, Segment};
+use crate::base::Pieces;
+use crate::model::Offset;
+use crate::record::{BatchHeader, HEADER_BYTES};
+use crate::runtime::{Core, File};
+use std::rc::Rc;
+
+/// Bytes of headers looked at with one read.
+const LOOK_BYTES: usize = 4096;
+/// Segments that one job looks into: more than one only where offsets are missing.
+const JOB_SEGMENTS_MAX: usize = 64;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRange {
+    /// First offset wanted; inside a batch, the whole batch is given.
+    pub from: Offset,
+    /// Offsets at or above this one are not given: high watermark or last stable offset.
+    pub upper: Offset,
+    pub bytes_max: usize,
+    /// KIP-74: the first batch is given whole even if it is larger than `bytes_max`.
+    pub one_batch_at_least: bool,
+}
+
+/// Bytes of a segment file, ready to be sent. Holds the file: while a span lives its bytes are
+/// neither cut nor closed (unlinked they may be). It begins with a whole batch; it may end inside
+/// one, as Kafka's answers do.
+#[derive(Clone, Debug)]
+pub struct Span {
+    pub file: File,
+    pub position: u64,
+    pub len: usize,
+    /// Of the first batch; at or below the offset asked for.
+    pub base_offset: Offset,
+    /// Among the newest batches: in the page cache, as far as this core can know (see
+    /// `Log::has_write_in_worker` before skipping the residency probe).
+    pub is_tail: bool,
+}
+
+/// The answer to a read.
+#[derive(Clone, Debug)]
+pub enum Read {
+    Span(Span),
+    /// Nothing to give: at the upper bound, or the first batch is larger than `bytes_max`.
+    Empty,
+    OutOfRange {
+        log_start_offset: Offset,
+        log_end_offset: Offset,
+    },
+}
+
+/// The answer to a read that does not wait.
+#[derive(Clone, Debug)]
+pub enum ReadNow {
+    Ready(Read),
+    /// The disk must be asked first: `Log::read_job`.
+    NeedsDisk,
+    Failed(LogError),
+}
+
+/// A batch that was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub position: u64,
+    pub bytes: u64,
+    pub base_offset: Offset,
+    pub is_tail: bool,
+}
+
+/// The end of a search inside one segment.
+pub(super) enum Found {
+    Place(Place),
+    /// All batches of the segment lie before.
+    Behind,
+    NeedsDisk,
+    Damaged(Damage),
+}
+
+/// A walk over batch headers to the first batch that ends at or after an offset.
+pub(super) struct Walk {
+    pub position: u64,
+    end: u64,
+    offset: Offset,
+}
+
+pub(super) enum Step {
+    Found(Place, BatchHeader),
+    /// The bytes at `position` are wanted.
+    More,
+    Behind,
+    /// No header at `position`.
+    Bad,
+}
+
+impl Log {
+    /// Finds a range without waiting for the disk and without allocating.
+    pub fn try_read(&self, core: &Core, range: &ReadRange) -> ReadNow {
+        let Some(upper) = self.readable(range) else {
+            return ReadNow::Ready(self.out_of_reach(range));
+        };
+        let mut index = self.segments.floor(range.from);
+        while let Some(segment) = self.segments.get(index) {
+            let is_active = index + 1 == self.segments.len();
+            match self.find_now(core, segment, is_active, range.from) {
+                Found::Place(place) if place.base_offset >= upper => {
+                    return ReadNow::Ready(Read::Empty);
+                }
+                Found::Place(place) => {
+                    let end = if upper >= self.end_of(index) {
+                        segment.len.get()
+                    } else {
+                        match self.find_now(core, segment, is_active, upper) {
+                            Found::Place(beyond) => beyond.position,
+                            Found::Behind => segment.len.get(),
+                            Found::Damaged(damage) => damage.position,
+                            Found::NeedsDisk => return ReadNow::NeedsDisk,
+                        }
+                    };
+                    return ReadNow::Ready(self.span(segment, is_active, place, end, range));
+                }
+                Found::Behind => index += 1,
+                Found::NeedsDisk => return ReadNow::NeedsDisk,
+                Found::Damaged(damage) => return ReadNow::Failed(segment.damaged(damage)),
+            }
+        }
+        ReadNow::Ready(Read::Empty)
+    }
+
+    /// The same, where the disk must be asked: `job.run(&core).await`.
+    pub fn read_job(&self, range: &ReadRange) -> ReadJob {
+        let first = self.segments.floor(range.from);
+        let last = self.segments.len().min(first + JOB_SEGMENTS_MAX);
+        let answer = match self.readable(range) {
+            None => Some(self.out_of_reach(range)),
+            Some(_) => None,
+        };
+        ReadJob {
+            dir: Rc::clone(&self.dir),
+            segments: (first..last)
+                .filter_map(|index| {
+                    let segment = self.segments.get(index)?;
+                    Some((Rc::clone(segment), segment.len.get(), self.end_of(index)))
+                })
+                .collect(),
+            range: ReadRange { upper: range.upper.min(self.log_end_offset), ..*range },
+            answer,
+        }
+    }
+
+    /// The bound of what may be read, if there is anything to read.
+    fn readable(&self, range: &ReadRange) -> Option<Offset> {
+        let upper = range.upper.min(self.log_end_offset);
+        (range.from >= self.log_start_offset && range.from < upper).then_some(upper)
+    }
+
+    fn out_of_reach(&self, range: &ReadRange) -> Read {
+        let (start, end) = (self.log_start_offset, self.log_end_offset);
+        if range.from < start || range.from > end {
+            return Read::OutOfRange { log_start_offset: start, log_end_offset: end };
+        }
+        Read::Empty
+    }
+
+    /// Where the offsets of a segment end.
+    fn end_of(&self, index: usize) -> Offset {
+        self.segments.get(index + 1).map_or(self.log_end_offset, |next| next.base)
+    }
+
+    fn find_now(&self, core: &Core, segment: &Segment, is_active: bool, offset: Offset) -> Found {
+        if is_active && let Some(batch) = self.tail.ceiling(offset) {
+            return Found::Place(Place {
+                position: batch.position,
+                bytes: u64::from(batch.bytes),
+                base_offset: batch.base_offset,
+                is_tail: true,
+            });
+        }
+        segment.is_touched.set(true);
+        let indexes = segment.indexes.borrow();
+        let (Some(indexes), Some(file)) = (indexes.as_ref(), segment.file()) else {
+            return Found::NeedsDisk;
+        };
+        let position = indexes.floor_position(segment.base, offset).min(segment.len.get());
+        let mut walk = Walk::new(position, segment.len.get(), offset);
+        let mut buffer = [0; LOOK_BYTES];
+        let mut filled = 0;
+        loop {
+            match walk.step(segment, &buffer[..filled]) {
+                Step::Found(place, _) => return Found::Place(place),
+                Step::Behind => return Found::Behind,
+                Step::More => match core.read_now(&file, &mut buffer, walk.position) {
+                    Ok(count) if count >= HEADER_BYTES => filled = count,
+                    _ => return Found::NeedsDisk,
+                },
+                Step::Bad => match segment.damage_at(walk.position) {
+                    Some(damage) if offset < damage.to => return Found::Damaged(damage),
+                    Some(damage) => {
+                        walk.position = damage.end_position;
+                        filled = 0;
+                    }
+                    None => return Found::NeedsDisk,
+                },
+            }
+        }
+    }
+
+    fn span(
+        &self,
+        segment: &Segment,
+        is_active: bool,
+        place: Place,
+        end: u64,
+        range: &ReadRange,
+    ) -> Read {
+        let Some(span) = span(segment, place, end, range) else { return Read::Empty };
+        if !is_active {
+            return Read::Span(span);
+        }
+        let (whole, cut) = (place.position + place.bytes, span.position + span.len as u64);
+        match self.tail.boundary_before(whole - 1, cut) {
+            Some(boundary) if cut < end => {
+                Read::Span(Span { len: (boundary - span.position) as usize, ..span })
+            }
+            _ => Read::Span(span),
+        }
+    }
+}
+
+/// The bytes from a batch on, up to `end` and the limits asked for; cut at a batch that the index
+/// knows, if it must be cut.
+fn span(segment: &Segment, place: Place, end: u64, range: &ReadRange) -> Option<Span> {
+    let Place { position, bytes, base_offset, is_tail } = place;
+    if bytes > range.bytes_max as u64 && !range.one_batch_at_least {
+        return None;
+    }
+    let end = segment.damage_after(position).map_or(end, |damage| damage.min(end));
+    let limit = (range.bytes_max as u64).max(bytes).min(end.checked_sub(position)?);
+    let mut len = limit;
+    if limit < end - position
+        && let Some(indexes) = &*segment.indexes.borrow()
+        && let Some(boundary) = indexes.boundary_before(position + bytes - 1, position + limit)
+    {
+        len = boundary - position;
+    }
+    let file = segment.file()?;
+    (len > 0).then_some(Span { file, position, len: len as usize, base_offset, is_tail })
+}
+
+impl Walk {
+    pub fn new(position: u64, end: u64, offset: Offset) -> Self {
+        Self { position, end, offset }
+    }
+
+    /// Goes on over `bytes`, which lie at `position`. What is known to be damaged is not believed.
+    pub fn step(&mut self, segment: &Segment, mut bytes: &[u8]) -> Step {
+        loop {
+            if segment.damage_at(self.position).is_some() {
+                return Step::Bad;
+            }
+            if self.position >= self.end {
+                return Step::Behind;
+            }
+            let left = self.end - self.position;
+            if bytes.len() < HEADER_BYTES {
+                return if left < HEADER_BYTES as u64 { Step::Bad } else { Step::More };
+            }
+            let Ok(header) = BatchHeader::parse(Pieces::one(bytes)) else { return Step::Bad };
+            let total = header.total_bytes();
+            if total as u64 > left || header.last_offset_delta < 0 {
+                return Step::Bad;
+            }
+            if header.last_offset() >= self.offset {
+                let place = Place {
+                    position: self.position,
+                    bytes: total as u64,
+                    base_offset: header.base_offset,
+                    is_tail: false,
+                };
+                return Step::Found(place, header);
+            }
+            self.position += total as u64;
+            bytes = bytes.get(total..).unwrap_or_default();
+        }
+    }
+}
+
+/// A read that may wait for the disk; owns all it needs.
+#[must_use]
+pub struct ReadJob {
+    dir: Rc<LogDir>,
+    /// With length and end offset as they were.
+    segments: Vec<(Rc<Segment>, u64, Offset)>,
+    range: ReadRange,
+    answer: Option<Read>,
+}
+
+impl ReadJob {
+    pub async fn run(self, core: &Core) -> Result<Read, LogError> {
+        if let Some(answer) = self.answer {
+            return Ok(answer);
+        }
+        let range = &self.range;
+        for (segment, len, end_offset) in &self.segments {
+            match load::load(core, &self.dir, segment).await {
+                // Retention was faster: the next read learns the new start.
+                Err(error) if error.is_not_found() => return Ok(Read::Empty),
+                loaded => loaded?,
+            }
+            let Some((place, _)) = find(core, segment, *len, range.from).await? else { continue };
+            if place.base_offset >= range.upper {
+                return Ok(Read::Empty);
+            }
+            let end = if range.upper >= *end_offset {
+                *len
+            } else {
+                match find(core, segment, *len, range.upper).await {
+                    Ok(beyond) => beyond.map_or(*len, |(place, _)| place.position),
+                    // The span ends before the damage anyway.
+                    Err(LogError::Damaged { .. }) => *len,
+                    Err(error) => return Err(error),
+                }
+            };
+            return Ok(span(segment, place, end, range).map_or(Read::Empty, Read::Span));
+        }
+        Ok(Read::Empty)
+    }
+}
+
+/// The first batch of a loaded segment that ends at or after `offset`. Damage on the way is set
+/// aside; it is an error where the offset lies in it.
+pub(super) async fn find(
+    core: &Core,
+    segment: &Segment,
+    len: u64,
+    offset: Offset,
+) -> Result<Option<(Place, BatchHeader)>, LogError> {
+    let position = match &*segment.indexes.borrow() {
+        Some(indexes) => indexes.floor_position(segment.base, offset).min(len),
+        None => 0,
+    };
+    find_from(core, segment, position, len, offset).await
+}
+
+/// The same, beginning with the batch at `position`.
+pub(super) async fn find_from(
+    core: &Core,
+    segment: &Segment,
+    position: u64,
+    len: u64,
+    offset: Offset,
+) -> Result<Option<(Place, BatchHeader)>, LogError> {
+    let Some(file) = segment.file() else { return Ok(None) };
+    let mut walk = Walk::new(position, len, offset);
+    let mut buffer = Vec::new();
+    loop {
+        match walk.step(segment, &buffer) {
+            Step::Found(place, header) => return Ok(Some((place, header))),
+            Step::Behind => return Ok(None),
+            Step::More => {
+                buffer.resize(LOOK_BYTES, 0);
+                buffer = load::read(core, segment, &file, buffer, walk.position).await?;
+                if buffer.len() >= HEADER_BYTES {
+                    continue;
+                }
+            }
+            Step::Bad => {}
+        }
+        let damage = load::damage_at(core, segment, &file, walk.position, len).await?;
+        if offset < damage.to {
+            return Err(segment.damaged(damage));
+        }
+        walk.position = damage.end_position;
+        buffer.clear();
+    }
+}

@@ -1,0 +1,288 @@
+//! Retention: whole segments go, oldest first, by time, by size, and below the log start offset.
+//!
+//! Never a segment that reaches above the high watermark, and never the last one unless all of it
+//! has expired: then the next append begins a new one. A log that is only compacted keeps its
+//! segments, but for those below the log start offset.
+
+use super::checkpoint::{self, Durable};
+use super::directory::LogDir;
+use super::durability::Durability;
+use super::error::LogError;
+use super::flush::FolderState;
+use super::folder;
+use super::load;
+use super::log::Log;
+use super::names::{self, Kind};
+use super::segment::Segment;
+use super::{snapshot, writeback};
+use crate::model::{Offset, Timestamp};
+use crate::runtime::{Core, Open};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Removes the files of segments that the log has let go, and learns the times of segments that
+/// were not looked at yet, for the next round.
+#[must_use]
+pub struct DeleteJob {
+    dir: Rc<LogDir>,
+    unknown: Vec<Rc<Segment>>,
+    folder: PathBuf,
+    segments: Vec<Rc<Segment>>,
+    delay: Duration,
+    _turn: Turn,
+    /// The new segment of a log that expired altogether, and the producers' state at its base.
+    fresh: Option<(Offset, Vec<u8>)>,
+    /// Why, with the log's new start.
+    pub reasons: Vec<(Offset, DeleteReason)>,
+}
+
+/// One job of a log at a time removes segments: together they could leave a hole.
+struct Turn(Rc<FolderState>);
+
+impl Turn {
+    fn take(folder: &Rc<FolderState>) -> Self {
+        folder.is_deleting.set(true);
+        Self(Rc::clone(folder))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.is_deleting.set(false);
+    }
+}
+
+/// Why a segment goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteReason {
+    /// `retention.ms`
+    Time,
+    /// `retention.bytes`
+    Size,
+    /// It ends below the log start offset.
+    Start,
+}
+
+impl Log {
+    /// Lets go of segments that are no longer kept; the job removes their files. The log start
+    /// offset moves at once. Nothing while an earlier job runs.
+    pub fn retain(&mut self, core: &Core, high_watermark: Offset) -> Option<DeleteJob> {
+        if self.folder_state.is_deleting.get() {
+            return None;
+        }
+        let now = core.wall();
+        if let Some(active) = self.active() {
+            writeback::on_quiet(core, &self.dir, active);
+        }
+        let reasons = self.expired(high_watermark, now);
+        let unknown = self.unknown_times();
+        if reasons.is_empty() && unknown.is_empty() {
+            return None;
+        }
+        // A new segment that is on its way counts on the one before it.
+        let is_busy = reasons.len() == self.segments.len() && self.is_flushing();
+        let reasons = if is_busy { Vec::new() } else { reasons };
+        let count = reasons.len();
+        let is_all = count == self.segments.len();
+        let end = self.segments.get(count).map_or(self.log_end_offset, |segment| segment.base);
+        let segments = self.segments.drain_front(count);
+        if is_all {
+            // Its name keeps the log's end when the files of all others are gone.
+            self.tail.clear();
+            self.segments.push(self.fresh_segment(end, now));
+            self.durability.names.on_change();
+        }
+        if count > 0 && end > self.log_start_offset {
+            self.log_start_offset = end;
+        }
+        // The file may say more: it is cut when it is read, at whatever start is known then.
+        if count > 0 {
+            self.epochs.truncate_start(end);
+        }
+        for segment in &segments {
+            writeback::on_synced(&self.dir, segment, segment.len.get());
+        }
+        let (folder, delay) = (self.folder.to_path_buf(), self.config.file_delete_delay);
+        let dir = Rc::clone(&self.dir);
+        let fresh = is_all.then(|| {
+            let entries: Vec<_> = self.producers.entries().copied().collect();
+            (end, snapshot::encode(&entries))
+        });
+        let turn = Turn::take(&self.folder_state);
+        Some(DeleteJob { dir, unknown, folder, segments, delay, _turn: turn, fresh, reasons })
+    }
+
+    /// Segments whose largest time decides and is not known.
+    fn unknown_times(&self) -> Vec<Rc<Segment>> {
+        if !self.config.is_deleted || self.config.retention_ms < 0 {
+            return Vec::new();
+        }
+        self.segments.iter().filter(|s| s.max_time().is_none()).map(Rc::clone).collect()
+    }
+
+    /// The segments that go, from the first on, and why.
+    fn expired(&self, high_watermark: Offset, now: Timestamp) -> Vec<(Offset, DeleteReason)> {
+        let total = self.size_bytes();
+        let (mut kept_bytes, mut reasons) = (total, Vec::new());
+        for (index, segment) in self.segments.iter().enumerate() {
+            let next = self.segments.get(index + 1);
+            let end = next.map_or(self.log_end_offset, |next| next.base);
+            let is_empty_active = next.is_none() && segment.len.get() == 0;
+            if end > high_watermark || is_empty_active {
+                break;
+            }
+            let rest = kept_bytes - segment.len.get();
+            let is_active = next.is_none();
+            let reason = if end <= self.log_start_offset && !is_active {
+                DeleteReason::Start
+            } else if self.is_too_old(segment, now) {
+                DeleteReason::Time
+            } else if self.is_too_much(rest) {
+                DeleteReason::Size
+            } else {
+                break;
+            };
+            kept_bytes = rest;
+            reasons.push((segment.base, reason));
+        }
+        reasons
+    }
+
+    fn is_too_old(&self, segment: &Segment, now: Timestamp) -> bool {
+        let keep_ms = self.config.retention_ms;
+        self.config.is_deleted
+            && keep_ms >= 0
+            && segment.max_time().is_some_and(|time| {
+                // Records without times count from when the segment was made or opened.
+                let time = if time.0 < 0 { segment.created_at.get() } else { time };
+                now.0.saturating_sub(time.0) > keep_ms
+            })
+    }
+
+    /// Whether the size is still above the bound without the segment.
+    fn is_too_much(&self, rest: u64) -> bool {
+        let max = self.config.retention_bytes;
+        self.config.is_deleted && max >= 0 && rest >= max as u64
+    }
+}
+
+impl DeleteJob {
+    /// Renames the files away; they are removed in the background after `file.delete.delay.ms` (or
+    /// at the next start). Readers that hold spans keep their file.
+    pub async fn run(self, core: &Core) -> Result<(), LogError> {
+        for segment in &self.unknown {
+            load::load(core, &self.dir, segment).await?;
+        }
+        if self.segments.is_empty() {
+            return Ok(());
+        }
+        if let Some((base, snapshot)) = self.fresh {
+            let path = names::path(&self.folder, base, Kind::Snapshot);
+            checkpoint::replace_file(core, &path, snapshot, Durable::File).await?;
+            let path = names::path(&self.folder, base, Kind::Log);
+            core.open(&path, Open::Write).await.map_err(LogError::at("create", &path))?;
+            core.sync_dir(&self.folder).await.map_err(LogError::at("fsync", &self.folder))?;
+        }
+        let mut doomed = Vec::new();
+        for segment in &self.segments {
+            for kind in Kind::ALL {
+                let path = names::path(&self.folder, segment.base, kind);
+                let mut to = path.clone().into_os_string();
+                to.push(".deleted");
+                let to = PathBuf::from(to);
+                match core.rename(&path, &to).await {
+                    Ok(()) => doomed.push(to),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(LogError::io("rename", &path, error)),
+                }
+            }
+            // Oldest first, also after a power cut: what is left has no hole.
+            core.sync_dir(&self.folder).await.map_err(LogError::at("fsync", &self.folder))?;
+        }
+        let (core_, delay) = (core.clone(), self.delay);
+        core.spawn(async move {
+            core_.sleep(delay).await;
+            for path in doomed {
+                if let Err(error) = folder::remove(&core_, &path).await {
+                    tracing::warn!(%error, "a deleted segment's file stays");
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Removes a whole log: DeleteTopics.
+#[must_use]
+pub struct RemoveJob {
+    dir: Rc<LogDir>,
+    folder: Arc<Path>,
+    delay: Duration,
+    is_made: bool,
+    durability: Rc<Durability>,
+    /// A topic is removed once.
+    unique: u128,
+}
+
+impl Log {
+    /// Renames the folder away and removes it after `file.delete.delay.ms`. Nothing may be on its
+    /// way; the log takes no appends after.
+    pub fn remove_job(&mut self) -> RemoveJob {
+        assert!(self.is_flushed(), "a log is removed when nothing is on its way");
+        self.failure = Some(LogError::AppendsFailed {
+            path: Arc::clone(&self.folder),
+            reason: "it was removed".into(),
+        });
+        for segment in self.segments.iter() {
+            writeback::on_synced(&self.dir, segment, segment.len.get());
+        }
+        RemoveJob {
+            folder: Arc::clone(&self.folder),
+            delay: self.config.file_delete_delay,
+            is_made: self.folder_state.is_made.get(),
+            durability: Rc::clone(&self.durability),
+            unique: u128::from_be_bytes(self.topic_id.0),
+            dir: Rc::clone(&self.dir),
+        }
+    }
+}
+
+impl RemoveJob {
+    /// Renames the folder: when this is done a log of the same name can be made. What is in it is
+    /// removed in the background after `file.delete.delay.ms` (or at the next start, see
+    /// [`list_removed`](super::list_removed)).
+    pub async fn run(self, core: &Core) -> Result<(), LogError> {
+        if !self.is_made {
+            return Ok(());
+        }
+        self.durability.until_sealed(&self.dir).await;
+        let name = self.folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let to = self.dir.path().join(removed_name(name, self.unique));
+        core.rename(&self.folder, &to).await.map_err(LogError::at("rename", &self.folder))?;
+        let (core_, delay) = (core.clone(), self.delay);
+        core.spawn(async move {
+            core_.sleep(delay).await;
+            if let Err(error) = remove_folder(&core_, &to).await {
+                tracing::warn!(%error, "a removed log's folder stays");
+            }
+        });
+        Ok(())
+    }
+}
+
+/// `<folder>.<32 digits>-delete`, of at most 255 bytes, as Kafka does.
+fn removed_name(folder: &str, unique: u128) -> String {
+    let suffix = format!(".{unique:032x}-delete");
+    let keep = folder.len().min(255 - suffix.len());
+    format!("{}{suffix}", &folder[..keep])
+}
+
+/// Removes a folder of a removed log, with what is in it.
+pub async fn remove_folder(core: &Core, folder: &Path) -> Result<(), LogError> {
+    for entry in core.list(folder).await.map_err(LogError::at("list", folder))? {
+        folder::remove(core, &folder.join(entry.name)).await?;
+    }
+    core.remove_dir(folder).await.map_err(LogError::at("remove", folder))
+}

@@ -1,0 +1,190 @@
+//! Reading a segment batch by batch, in bounded memory: to check it, to rebuild what was lost, and
+//! to find where whole batches go on after damage.
+
+use super::error::LogError;
+use crate::base::Pieces;
+use crate::base::crc32c::Crc32c;
+use crate::model::{LeaderEpoch, Offset};
+use crate::record::{BatchHeader, CRC_FROM, HEADER_BYTES};
+use crate::runtime::{Core, File};
+use std::path::Path;
+
+/// Bytes read at a time.
+const WINDOW_BYTES: usize = 256 * 1024;
+
+/// What lies at a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scanned {
+    Batch {
+        position: u64,
+        header: BatchHeader,
+    },
+    /// No whole batch that could come next.
+    Damage {
+        position: u64,
+    },
+    End,
+}
+
+/// Whether checksums are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    Whole,
+    HeadersOnly,
+}
+
+/// A walk over the batches of a file.
+pub struct Scanner<'a> {
+    core: &'a Core,
+    file: File,
+    path: &'a Path,
+    /// Where the file ends for this walk.
+    end: u64,
+    check: Check,
+    /// Position of the next batch.
+    pub position: u64,
+    /// The lowest offset that the next batch may have.
+    pub next_offset: Offset,
+    /// Offsets of this file lie below.
+    offset_end: Offset,
+    window: Vec<u8>,
+    window_at: u64,
+    pub bytes_read: u64,
+}
+
+impl<'a> Scanner<'a> {
+    /// Walks the batches of the segment with `base`, whose file has `end` bytes, from `position`,
+    /// where a batch begins.
+    pub fn new(
+        core: &'a Core,
+        file: File,
+        path: &'a Path,
+        base: Offset,
+        (position, end): (u64, u64),
+        check: Check,
+    ) -> Self {
+        Self {
+            core,
+            file,
+            path,
+            end,
+            check,
+            position,
+            next_offset: base,
+            offset_end: base.plus(1 << 31),
+            window: Vec::new(),
+            window_at: 0,
+            bytes_read: 0,
+        }
+    }
+
+    /// The batch at the current position; moves behind it.
+    pub async fn next(&mut self) -> Result<Scanned, LogError> {
+        let position = self.position;
+        if position >= self.end {
+            return Ok(Scanned::End);
+        }
+        let Some(header) = self.batch_at(position).await? else {
+            return Ok(Scanned::Damage { position });
+        };
+        self.step_over(&header);
+        Ok(Scanned::Batch { position, header })
+    }
+
+    /// Where the walk ends.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Looks for the next whole batch after a damaged `position`, byte by byte; moves to it.
+    pub async fn resync(&mut self) -> Result<Option<(u64, BatchHeader)>, LogError> {
+        let check = std::mem::replace(&mut self.check, Check::Whole);
+        let found = self.find_batch().await;
+        self.check = check;
+        found
+    }
+
+    async fn find_batch(&mut self) -> Result<Option<(u64, BatchHeader)>, LogError> {
+        let mut at = self.position + 1;
+        while at + HEADER_BYTES as u64 <= self.end {
+            let bytes = self.view(at, HEADER_BYTES).await?;
+            if bytes.len() < HEADER_BYTES {
+                return Ok(None);
+            }
+            // The format's number is what a batch has at byte 16.
+            let Some(step) = bytes[16..].iter().position(|byte| *byte == 2) else {
+                at += (bytes.len() - 16) as u64;
+                continue;
+            };
+            if step > 0 {
+                at += step as u64;
+                continue;
+            }
+            if let Some(header) = self.batch_at(at).await? {
+                self.position = at;
+                return Ok(Some((at, header)));
+            }
+            at += 1;
+        }
+        Ok(None)
+    }
+
+    fn step_over(&mut self, header: &BatchHeader) {
+        self.position += header.total_bytes() as u64;
+        self.next_offset = header.next_offset();
+    }
+
+    /// A whole batch at `position` that may come next, or none.
+    async fn batch_at(&mut self, position: u64) -> Result<Option<BatchHeader>, LogError> {
+        let bytes = self.view(position, HEADER_BYTES).await?;
+        let Ok(header) = BatchHeader::parse(Pieces::one(bytes)) else { return Ok(None) };
+        let is_plausible = header.total_bytes() as u64 <= self.end - position
+            && header.base_offset >= self.next_offset
+            && header.last_offset_delta >= 0
+            && header.record_count >= 0
+            && header.last_offset() < self.offset_end
+            && header.leader_epoch >= LeaderEpoch::NONE;
+        if !is_plausible {
+            return Ok(None);
+        }
+        if self.check == Check::Whole && !self.is_sound(position, &header).await? {
+            return Ok(None);
+        }
+        Ok(Some(header))
+    }
+
+    async fn is_sound(&mut self, position: u64, header: &BatchHeader) -> Result<bool, LogError> {
+        let mut crc = Crc32c::new();
+        let end = position + header.total_bytes() as u64;
+        let mut at = position + CRC_FROM as u64;
+        while at < end {
+            let bytes = self.view(at, 1).await?;
+            let take = bytes.len().min((end - at) as usize);
+            if take == 0 {
+                return Ok(false);
+            }
+            crc.update(&bytes[..take]);
+            at += take as u64;
+        }
+        Ok(crc.finish() == header.crc)
+    }
+
+    /// The bytes from `at` on that are in the window; at least `want` of them unless the file ends
+    /// before.
+    async fn view(&mut self, at: u64, want: usize) -> Result<&[u8], LogError> {
+        let held = self.window_at..self.window_at + self.window.len() as u64;
+        if !held.contains(&at) || held.end < (at + want as u64).min(self.end) {
+            let mut buffer = std::mem::take(&mut self.window);
+            buffer.clear();
+            buffer.resize(WINDOW_BYTES.min((self.end - at.min(self.end)) as usize), 0);
+            self.window = self
+                .file
+                .read_at(self.core, buffer, at)
+                .await
+                .map_err(LogError::at("read", self.path))?;
+            self.window_at = at;
+            self.bytes_read += self.window.len() as u64;
+        }
+        Ok(self.window.get((at - self.window_at) as usize..).unwrap_or_default())
+    }
+}
