@@ -14,3 +14,5 @@ pub mod runtime;
 // floor 3
 pub mod log;
 pub mod protocol;
+// floor 4
+pub mod controller;
