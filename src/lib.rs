@@ -3,6 +3,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Highwater runs on Linux: it is built on io_uring");
 
+pub mod limits;
+
 // floor 0
 pub mod base;
 // floor 1
@@ -16,3 +18,5 @@ pub mod log;
 pub mod protocol;
 // floor 4
 pub mod controller;
+// floor 5
+pub mod broker;

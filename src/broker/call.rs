@@ -1,0 +1,164 @@
+//! Calls between shards: everything that is not on the two hot roads. A call is a task at its
+//! target; the caller awaits the reply under a ticket.
+
+use super::letter::{Letter, Ticket};
+use super::shard::Shard;
+use crate::controller::Delta;
+use crate::log::LogError;
+use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicName};
+use crate::runtime::sync::{Promise, promise};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a shard may ask of another.
+pub enum Call {
+    /// Which offset answers this query? To the partition's owner.
+    Offset { topic: TopicId, partition: i32, epoch: LeaderEpoch, query: OffsetQuery },
+    /// Where does this epoch end? To the partition's owner.
+    EpochEnd { topic: TopicId, partition: i32, current: LeaderEpoch, epoch: LeaderEpoch },
+    /// Change the cluster's metadata. To the controller's shard.
+    Command(super::control::Command),
+    /// The cluster's metadata has changed, and its log ends here. To every shard.
+    Changes { delta: Arc<Delta>, offset: Offset },
+    /// Open the logs that this shard owns. To every shard, at start.
+    Open(Box<super::open::Opening>),
+    /// Close all client connections. To every shard, at shutdown.
+    CloseConnections,
+    /// Close all logs and say how far they are durable. To every shard, at shutdown.
+    CloseLogs,
+    /// How far are the logs durable? To every shard, now and then.
+    Checkpoints,
+}
+
+/// What comes back.
+pub enum Reply {
+    Offset(Result<FoundOffset, OffsetError>),
+    EpochEnd(Result<(LeaderEpoch, Offset), OffsetError>),
+    Command(super::control::Outcome),
+    Done,
+    Opened(Result<super::open::OpenReport, String>),
+    Checkpoints(Vec<PartitionCheckpoint>),
+}
+
+/// A query of ListOffsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetQuery {
+    Earliest,
+    Latest,
+    /// The first record whose timestamp is this or later.
+    ByTime(Timestamp),
+    /// The record with the largest timestamp.
+    MaxTimestamp,
+}
+
+/// An offset, the timestamp of its record (-1 for the ends of a log), and the epoch there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundOffset {
+    pub offset: Offset,
+    pub timestamp: Timestamp,
+    pub leader_epoch: LeaderEpoch,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OffsetError {
+    #[error("this server does not host this topic-partition")]
+    UnknownPartition,
+    #[error("the leader epoch of the client is {client}, older than {ours}")]
+    FencedEpoch { client: LeaderEpoch, ours: LeaderEpoch },
+    #[error("the leader epoch of the client is {client}, newer than {ours}")]
+    UnknownEpoch { client: LeaderEpoch, ours: LeaderEpoch },
+    #[error("{0}")]
+    Log(Arc<LogError>),
+}
+
+/// How far a partition is durable, for the checkpoint files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionCheckpoint {
+    pub topic: TopicName,
+    pub partition: i32,
+    pub directory: PathBuf,
+    pub recovery_point: Offset,
+    pub log_start_offset: Offset,
+    pub high_watermark: Offset,
+    /// After a clean end: whether it was one.
+    pub is_closed: bool,
+}
+
+/// Calls of this shard that wait for their replies.
+#[derive(Default)]
+pub struct Calls {
+    waiting: Vec<Option<Promise<Reply>>>,
+    free: Vec<Ticket>,
+}
+
+impl Calls {
+    fn open(&mut self, promise: Promise<Reply>) -> Ticket {
+        if let Some(ticket) = self.free.pop() {
+            self.waiting[ticket as usize] = Some(promise);
+            return ticket;
+        }
+        self.waiting.push(Some(promise));
+        self.waiting.len() as Ticket - 1
+    }
+
+    pub fn close(&mut self, ticket: Ticket, reply: Reply) {
+        let promise = self.waiting[ticket as usize].take().expect("a call is answered once");
+        self.free.push(ticket);
+        promise.keep(reply);
+    }
+}
+
+impl Shard {
+    /// Asks a shard (maybe this one) and waits for its reply.
+    pub async fn call(self: &Rc<Self>, target: usize, call: Call) -> Reply {
+        if target == self.index() {
+            return self.answer(call).await;
+        }
+        let (promise, awaited) = promise();
+        let ticket = self.calls.borrow_mut().open(promise);
+        let home = self.index() as u16;
+        self.send(target, Letter::Call { home, ticket, call: Box::new(call) });
+        awaited.await.expect("calls are answered as long as the loop runs")
+    }
+
+    /// Mail: a call from another shard.
+    pub(super) fn called(self: &Rc<Self>, home: u16, ticket: Ticket, call: Call) {
+        let shard = Rc::clone(self);
+        self.core().spawn(async move {
+            let reply = Box::new(shard.answer(call).await);
+            shard.send(usize::from(home), Letter::Reply { ticket, reply });
+        });
+    }
+
+    async fn answer(self: &Rc<Self>, call: Call) -> Reply {
+        match call {
+            Call::Offset { topic, partition, epoch, query } => {
+                Reply::Offset(match self.partition(topic, partition) {
+                    Some(found) => found.find_offset(self, epoch, query).await,
+                    None => Err(OffsetError::UnknownPartition),
+                })
+            }
+            Call::EpochEnd { topic, partition, current, epoch } => {
+                Reply::EpochEnd(match self.partition(topic, partition) {
+                    Some(found) => found.epoch_end(current, epoch),
+                    None => Err(OffsetError::UnknownPartition),
+                })
+            }
+            Call::Command(command) => Reply::Command(self.command_here(command).await),
+            Call::Changes { delta, offset } => {
+                self.apply(&delta, offset).await;
+                Reply::Done
+            }
+            Call::Open(opening) => Reply::Opened(self.open_logs(*opening).await),
+            Call::CloseConnections => {
+                if let Some(above) = self.above.get() {
+                    (above.close_connections)();
+                }
+                Reply::Done
+            }
+            Call::CloseLogs => Reply::Checkpoints(self.close_logs().await),
+            Call::Checkpoints => Reply::Checkpoints(self.checkpoints()),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What cores write to each other. Small letters by value; what is large is behind a pointer.
+
+use super::call::{Call, Reply};
+use super::fetch::Errand;
+use super::produce::{AppendOutcome, AppendPart};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// A request that waits at its home core: an index into one of the home shard's tables.
+pub type Ticket = u32;
+
+/// Mail between shards.
+pub enum Letter {
+    /// To the owner: append one partition's part of a produce request.
+    Append(AppendPart),
+    /// Home: how that went.
+    Appended { ticket: Ticket, index: u32, outcome: AppendOutcome },
+    /// To the owner: read these parts of a fetch, and tell the fetcher of later appends if asked.
+    Read { home: u16, fetcher: Ticket, round: u32, watch: bool, errand: Errand },
+    /// Home: what was read, in the order of the parts.
+    ReadDone { fetcher: Ticket, round: u32, errand: Errand },
+    /// Home: something was appended that the fetcher watches.
+    Woken { fetcher: Ticket },
+    /// To an owner: the fetcher has gone.
+    Unwatch { home: u16, fetcher: Ticket },
+    /// To any core: do this and answer; everything that is not on the two hot roads.
+    Call { home: u16, ticket: Ticket, call: Box<Call> },
+    /// Home: the answer.
+    Reply { ticket: Ticket, reply: Box<Reply> },
+    /// To a core: serve this connection; the listener is an index into the broker's listeners.
+    Connection { fd: OwnedFd, peer: SocketAddr, listener: u16 },
+    /// To the controller's core: the process was asked to stop.
+    Stop,
+    /// To every core: all is closed; end the loop.
+    Halt,
+}

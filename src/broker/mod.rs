@@ -1,0 +1,28 @@
+//! What a core owns and does.
+//!
+//! A [`Shard`] is one core's world: the partitions that it owns, the requests whose clients are
+//! connected to it, its copy of the cluster's metadata, its mail. A partition belongs to one shard
+//! for its life in the process; a request for several is split, mailed and gathered at home.
+//!
+//! ```text
+//!   api -> produce -> owner's partition: validate, stage -> end of turn: flush -> outcome home
+//!   api -> fetch   -> owner's partition: span of a segment file               -> home
+//!   api -> command -> the controller's shard: records, synced -> every shard  -> home
+//! ```
+
+pub mod call;
+pub mod control;
+pub mod fetch;
+pub mod fetch_session;
+pub mod letter;
+pub mod open;
+pub mod partition;
+pub mod produce;
+
+mod image;
+mod maintenance;
+mod shard;
+mod topic_settings;
+
+pub use control::ControllerHost;
+pub use shard::{Above, Facts, Listener, Shard};

@@ -1,0 +1,140 @@
+//! Start of a shard: it opens the logs that it owns, a few at a time.
+
+use super::image::log_spec;
+use super::shard::Shard;
+use crate::base::FastMap;
+use crate::controller::{Image, Topic};
+use crate::log::{AppendMode, DirectoryFacts, Log, LogDir, LogError, Recovery};
+use crate::model::Offset;
+use crate::runtime::sync;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a shard needs to open its logs.
+pub struct Opening {
+    pub image: Image,
+    pub metadata_offset: Offset,
+    pub append_mode: AppendMode,
+    pub directories: Vec<FoundDirectory>,
+    /// Logs that each shard recovers at once, per directory.
+    pub parallel: usize,
+}
+
+/// A log directory as it was found at start.
+#[derive(Clone)]
+pub struct FoundDirectory {
+    pub facts: DirectoryFacts,
+    /// Names of its partition folders.
+    pub folders: Arc<Vec<String>>,
+    /// By folder name: recovery point, log start offset.
+    pub checkpoints: Arc<BTreeMap<String, (Offset, Offset)>>,
+}
+
+/// What opening found.
+#[derive(Clone, Debug, Default)]
+pub struct OpenReport {
+    pub log_count: usize,
+    pub bytes_scanned: u64,
+    /// One line each, for the operator.
+    pub findings: Vec<String>,
+    /// How appends reach the files, by directory.
+    pub append_paths: Vec<String>,
+}
+
+/// One log to be opened.
+struct Task {
+    topic: Arc<Topic>,
+    index: i32,
+    dir: usize,
+}
+
+impl Shard {
+    pub(super) async fn open_logs(self: &Rc<Self>, opening: Opening) -> Result<OpenReport, String> {
+        let mode = opening.append_mode;
+        let dirs: Vec<_> =
+            opening.directories.iter().map(|dir| LogDir::new(dir.facts.clone(), mode)).collect();
+        *self.log_dirs.borrow_mut() = dirs;
+        let tasks = RefCell::new(self.tasks(&opening));
+        *self.image.borrow_mut() = Some(opening.image.clone());
+        self.metadata_offset.set(opening.metadata_offset);
+        let report = RefCell::new(OpenReport::default());
+        let failure: Cell<Option<LogError>> = Cell::new(None);
+        let workers = opening.parallel.max(1) * opening.directories.len();
+        sync::all((0..workers).map(|_| async {
+            loop {
+                let next = tasks.borrow_mut().pop();
+                let Some(task) = next else { break };
+                if let Err(error) = self.open_log(&opening, &task, &report).await {
+                    failure.set(Some(error));
+                    break;
+                }
+            }
+        }))
+        .await;
+        if let Some(error) = failure.take() {
+            return Err(error.to_string());
+        }
+        // What has no folder yet appears with its first append.
+        for topic in opening.image.topics() {
+            self.add_partitions(topic);
+        }
+        let mut report = report.into_inner();
+        report.log_count = self.partition_count();
+        report.append_paths =
+            self.log_dirs.borrow().iter().map(|dir| dir.describe_append_path()).collect();
+        Ok(report)
+    }
+
+    /// The folders of partitions that this shard owns.
+    fn tasks(&self, opening: &Opening) -> Vec<Task> {
+        let mut places: FastMap<&str, usize> = FastMap::default();
+        for (dir, found) in opening.directories.iter().enumerate() {
+            for folder in found.folders.iter() {
+                places.insert(folder, dir);
+            }
+        }
+        let mut tasks = Vec::new();
+        for topic in opening.image.topics() {
+            for index in 0..topic.partitions.len() as i32 {
+                let folder = format!("{}-{index}", topic.name);
+                if self.owns(topic.id, index)
+                    && let Some(dir) = places.get(&*folder)
+                {
+                    tasks.push(Task { topic: Arc::clone(topic), index, dir: *dir });
+                }
+            }
+        }
+        tasks
+    }
+
+    async fn open_log(
+        &self,
+        opening: &Opening,
+        task: &Task,
+        report: &RefCell<OpenReport>,
+    ) -> Result<(), LogError> {
+        let found = &opening.directories[task.dir];
+        let mut spec = log_spec(&task.topic, task.index);
+        if let Some((recovery_point, log_start)) = found.checkpoints.get(&spec.folder) {
+            (spec.recovery_point, spec.log_start_offset) = (*recovery_point, *log_start);
+        }
+        spec.is_clean = found.facts.clean_epoch.is_some();
+        let dir = Rc::clone(&self.log_dirs.borrow()[task.dir]);
+        let config = self.settings(&task.topic.config).log;
+        let folder = spec.folder.clone();
+        let (log, recovery) = Log::open(self.core(), dir, spec, config).await?;
+        note(&mut report.borrow_mut(), &folder, &recovery);
+        self.insert_partition(&task.topic, task.index, log);
+        Ok(())
+    }
+}
+
+fn note(report: &mut OpenReport, folder: &str, recovery: &Recovery) {
+    report.bytes_scanned += recovery.bytes_scanned;
+    for finding in &recovery.findings {
+        let text = format!("{folder}: {finding}");
+        report.findings.push(text);
+    }
+}

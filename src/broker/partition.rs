@@ -1,0 +1,550 @@
+//! One partition on the shard that owns it: its log, who waits for appends, who watches.
+//!
+//! Produce stages batches; the shard's appender flushes at the end of the turn. Who waited for a
+//! batch is answered when the log end offset has passed it (and, where the topic says so, when it
+//! is on disk). No borrow of the log lives across an await.
+
+use super::call::{FoundOffset, OffsetError, OffsetQuery, PartitionCheckpoint};
+use super::fetch::{Read, ReadError, ReadOutcome, ReadPart};
+use super::letter::Ticket;
+use super::produce::{AppendOutcome, AppendPart, Appended, ProduceError};
+use super::shard::Shard;
+use super::topic_settings::TopicSettings;
+use crate::base::Instant;
+use crate::log::{
+    Flush, FlushJob, Flushed, Log, LogError, Part, Read as LogRead, ReadNow, ReadRange, Staged,
+};
+use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicName};
+use crate::record::{Scratch, TimestampType, ValidBatch, validate};
+use crate::runtime::sync::Bell;
+use crate::runtime::{Chain, chain};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A partition that this shard owns.
+pub struct Partition {
+    pub topic: TopicId,
+    pub name: TopicName,
+    pub index: i32,
+    leader_epoch: Cell<LeaderEpoch>,
+    settings: RefCell<TopicSettings>,
+    log: RefCell<Log>,
+    /// Answers that wait for their batch, in order of offset.
+    waiters: RefCell<VecDeque<Waiter>>,
+    /// Fetchers to wake at the next append.
+    watchers: RefCell<Vec<(u16, Ticket)>>,
+    is_dirty: Cell<bool>,
+    /// A write for the flusher, and its bell.
+    flush_job: RefCell<Option<FlushJob>>,
+    flush_bell: Bell,
+    has_flusher: Cell<bool>,
+    is_syncing: Cell<bool>,
+    /// What is below has been synced, as far as this partition asked.
+    synced_to: Cell<Offset>,
+    synced_at: Cell<Instant>,
+    is_removed: Cell<bool>,
+    /// The broker stops: nothing is appended behind what the clean end has written.
+    is_closed: Cell<bool>,
+    /// And that end succeeded.
+    is_clean_end: Cell<bool>,
+}
+
+struct Waiter {
+    home: u16,
+    ticket: Ticket,
+    index: u32,
+    appended: Appended,
+    last_offset: Offset,
+}
+
+impl Partition {
+    pub fn new(
+        name: TopicName,
+        topic: TopicId,
+        index: i32,
+        leader_epoch: LeaderEpoch,
+        settings: TopicSettings,
+        log: Log,
+    ) -> Rc<Self> {
+        let end = log.log_end_offset();
+        Rc::new(Self {
+            topic,
+            name,
+            index,
+            leader_epoch: Cell::new(leader_epoch),
+            settings: RefCell::new(settings),
+            log: RefCell::new(log),
+            waiters: RefCell::default(),
+            watchers: RefCell::default(),
+            is_dirty: Cell::new(false),
+            flush_job: RefCell::default(),
+            flush_bell: Bell::default(),
+            has_flusher: Cell::new(false),
+            is_syncing: Cell::new(false),
+            synced_to: Cell::new(end),
+            synced_at: Cell::new(Instant::ZERO),
+            is_removed: Cell::new(false),
+            is_closed: Cell::new(false),
+            is_clean_end: Cell::new(false),
+        })
+    }
+
+    /// Takes what the metadata now say.
+    pub fn update(&self, settings: TopicSettings, leader_epoch: LeaderEpoch) {
+        self.leader_epoch.set(leader_epoch);
+        self.log.borrow_mut().set_config(settings.log.clone());
+        *self.settings.borrow_mut() = settings;
+    }
+
+    /// One node: what is written is committed.
+    /// Under a flush policy only what it lets us acknowledge: a reader must not see a record that
+    /// a power loss may take back.
+    pub fn high_watermark(&self) -> Offset {
+        let end = self.log.borrow().log_end_offset();
+        match self.settings.borrow().sync_every {
+            None => end,
+            Some(every) => Offset((self.synced_to.get().0 + every - 1).min(end.0)),
+        }
+    }
+
+    /// Validates and stages one part of a produce request; its answer goes home after the flush.
+    pub fn append(self: &Rc<Self>, shard: &Rc<Shard>, part: AppendPart) {
+        let staged = if self.is_closed.get() {
+            Err(ProduceError::Stopping)
+        } else {
+            self.stage(shard, &part)
+        };
+        match staged {
+            Ok((appended, last_offset)) => {
+                let AppendPart { home, ticket, index, .. } = part;
+                let waiter = Waiter { home, ticket, index, appended, last_offset };
+                self.waiters.borrow_mut().push_back(waiter);
+                self.mark_dirty(shard);
+            }
+            Err(error) => {
+                let outcome = AppendOutcome::Failed(Box::new(error));
+                shard.appended(part.home, part.ticket, part.index, outcome);
+            }
+        }
+    }
+
+    fn stage(&self, shard: &Shard, part: &AppendPart) -> Result<(Appended, Offset), ProduceError> {
+        let now = shard.core().wall();
+        let list = part.batch.piece_list();
+        let mut scratch = shard.scratch.borrow_mut();
+        let mut settings = self.settings.borrow_mut();
+        settings.rules.zstd_allowed = part.zstd_allowed;
+        let valid = validate(chain::pieces(&list), &settings.rules, now, &mut scratch)?;
+        let timestamp_type = settings.rules.timestamp_type;
+        let is_append_time = timestamp_type == TimestampType::LogAppendTime;
+        let staged = if valid.recompress_to.is_some() {
+            self.stage_anew(&valid, &settings, now, &mut scratch)?
+        } else {
+            self.stage_as_sent(&valid, &part.batch, timestamp_type, now)?
+        };
+        let log_append_time = if is_append_time { now } else { Timestamp::NONE };
+        let log_start_offset = self.log.borrow().log_start_offset();
+        Ok(match staged {
+            Staged::New { base_offset, last_offset, .. } => {
+                (Appended { base_offset, log_append_time, log_start_offset }, last_offset)
+            }
+            Staged::Duplicate(old) => {
+                let log_append_time = if is_append_time { old.timestamp } else { Timestamp::NONE };
+                let base_offset = old.base_offset;
+                (Appended { base_offset, log_append_time, log_start_offset }, old.last_offset)
+            }
+        })
+    }
+
+    /// The batch as the client sent it, under a new head.
+    fn stage_as_sent(
+        &self,
+        valid: &ValidBatch<'_>,
+        batch: &Chain,
+        timestamp_type: TimestampType,
+        now: Timestamp,
+    ) -> Result<Staged, ProduceError> {
+        let slices = batch.slices().cloned();
+        let stamp = |base, epoch| valid.stamp(base, epoch, timestamp_type, now);
+        let epoch = self.leader_epoch.get();
+        Ok(self.log.borrow_mut().stage(&valid.header, slices, epoch, now, stamp)?)
+    }
+
+    /// The records packed anew, because the topic wants another codec.
+    fn stage_anew(
+        &self,
+        valid: &ValidBatch<'_>,
+        settings: &TopicSettings,
+        now: Timestamp,
+        scratch: &mut Scratch,
+    ) -> Result<Staged, ProduceError> {
+        let anew = settings.repack(valid, now, scratch)?;
+        let header = anew.header;
+        let stamp = |base, epoch| header.stamp(base, epoch);
+        let parts = [Part::Bytes(anew.bytes)];
+        let epoch = self.leader_epoch.get();
+        Ok(self.log.borrow_mut().stage(&header, parts, epoch, now, stamp)?)
+    }
+
+    fn mark_dirty(self: &Rc<Self>, shard: &Shard) {
+        if !self.is_dirty.replace(true) {
+            shard.dirty.borrow_mut().push(Rc::clone(self));
+            shard.dirty_bell.ring();
+        }
+    }
+
+    /// Writes what was staged; called by the appender at the end of a turn.
+    pub(super) fn flush(self: &Rc<Self>, shard: &Rc<Shard>) {
+        self.is_dirty.set(false);
+        let flush = self.log.borrow_mut().begin_flush(shard.core());
+        match flush {
+            Flush::Idle => self.answer_written(shard),
+            Flush::Done(result) => self.flushed(shard, result),
+            Flush::Pending(job) => {
+                *self.flush_job.borrow_mut() = Some(job);
+                self.flush_bell.ring();
+                if !self.has_flusher.replace(true) {
+                    shard.core().spawn(Rc::clone(self).run_flushes(Rc::clone(shard)));
+                }
+            }
+        }
+    }
+
+    /// Runs the writes that go through the ring: one task for the partition's life, made with the
+    /// first of them, so that a write allocates nothing.
+    async fn run_flushes(self: Rc<Self>, shard: Rc<Shard>) {
+        loop {
+            let job = self.flush_job.borrow_mut().take();
+            if let Some(job) = job {
+                let outcome = job.run().await;
+                let result = self.log.borrow_mut().end_flush(shard.core(), outcome);
+                self.flushed(&shard, result);
+            } else if self.is_removed.get() && self.log.borrow().is_flushed() {
+                return;
+            } else {
+                self.flush_bell.heard().await;
+            }
+        }
+    }
+
+    fn flushed(self: &Rc<Self>, shard: &Rc<Shard>, result: Result<Flushed, LogError>) {
+        match result {
+            Ok(flushed) => {
+                self.wake_watchers(shard);
+                if flushed.more {
+                    self.mark_dirty(shard);
+                }
+                self.answer_written(shard);
+            }
+            Err(error) => {
+                let name = format_args!("{}-{}", self.name, self.index);
+                tracing::error!("append to {name} failed: {error}");
+                self.fail_waiters(shard, error);
+            }
+        }
+    }
+
+    /// Answers whoever's batch is written and, where the flush policy asks for it, synced.
+    fn answer_written(self: &Rc<Self>, shard: &Rc<Shard>) {
+        let end = self.log.borrow().log_end_offset();
+        let every = self.settings.borrow().sync_every;
+        if every.is_some_and(|every| end.0 - self.synced_to.get().0 >= every) {
+            self.sync(shard);
+        }
+        let ready = self.high_watermark();
+        loop {
+            let mut waiters = self.waiters.borrow_mut();
+            if waiters.front().is_none_or(|waiter| waiter.last_offset >= ready) {
+                return;
+            }
+            let Some(waiter) = waiters.pop_front() else { return };
+            drop(waiters);
+            let outcome = AppendOutcome::Appended(waiter.appended);
+            shard.appended(waiter.home, waiter.ticket, waiter.index, outcome);
+        }
+    }
+
+    /// Syncs if the topic's flush.ms has passed since the last sync and something was written.
+    pub fn sync_if_due(self: &Rc<Self>, shard: &Rc<Shard>, now: Instant) {
+        let Some(after) = self.settings.borrow().sync_after else { return };
+        let is_behind = self.synced_to.get() < self.log.borrow().log_end_offset();
+        if is_behind && now.since(self.synced_at.get()) >= after {
+            self.synced_at.set(now);
+            self.sync(shard);
+        }
+    }
+
+    /// Makes what is written durable, then answers who waited for that. One sync at a time: what
+    /// is written meanwhile shares the next one.
+    fn sync(self: &Rc<Self>, shard: &Rc<Shard>) {
+        if self.is_syncing.replace(true) {
+            return;
+        }
+        let job = self.log.borrow().sync_job();
+        let (partition, shard) = (Rc::clone(self), Rc::clone(shard));
+        shard.core().clone().spawn(async move {
+            let result = job.run(shard.core()).await;
+            partition.is_syncing.set(false);
+            match result {
+                Ok(offset) => {
+                    partition.synced_to.set(offset.max(partition.synced_to.get()));
+                    partition.wake_watchers(&shard);
+                    partition.answer_written(&shard);
+                }
+                Err(error) => {
+                    let name = format_args!("{}-{}", partition.name, partition.index);
+                    tracing::error!(
+                        "sync of {name} failed, its directory is out of service: {error}"
+                    );
+                    partition.fail_waiters(&shard, error);
+                }
+            }
+        });
+    }
+
+    fn fail_waiters(&self, shard: &Rc<Shard>, error: LogError) {
+        let error = ProduceError::Log(Arc::new(error));
+        for waiter in std::mem::take(&mut *self.waiters.borrow_mut()) {
+            let outcome = AppendOutcome::Failed(Box::new(error.clone()));
+            shard.appended(waiter.home, waiter.ticket, waiter.index, outcome);
+        }
+    }
+
+    /// Wakes the fetcher at the next append.
+    pub fn watch(&self, home: u16, fetcher: Ticket) {
+        let mut watchers = self.watchers.borrow_mut();
+        if !watchers.contains(&(home, fetcher)) {
+            watchers.push((home, fetcher));
+        }
+    }
+
+    pub fn unwatch(&self, home: u16, fetcher: Ticket) {
+        self.watchers.borrow_mut().retain(|watcher| *watcher != (home, fetcher));
+    }
+
+    fn wake_watchers(&self, shard: &Shard) {
+        let mut watchers = self.watchers.take();
+        for (home, fetcher) in watchers.drain(..) {
+            shard.wake_fetcher(home, fetcher);
+        }
+        // Keeps the memory; nobody can have watched meanwhile.
+        self.watchers.replace(watchers);
+    }
+
+    /// Reads for a fetch: a span of a segment file of at most `left` bytes, or the first batch.
+    pub async fn read(
+        &self,
+        shard: &Shard,
+        part: &ReadPart,
+        left: usize,
+        is_first: bool,
+    ) -> ReadOutcome {
+        let range = self.range(part, left, is_first);
+        if let Some(outcome) = self.read_now(shard, part, &range) {
+            return outcome;
+        }
+        let job = self.log.borrow().read_job(&range);
+        self.outcome(part, job.run(shard.core()).await)
+    }
+
+    pub(super) fn range(&self, part: &ReadPart, left: usize, is_first: bool) -> ReadRange {
+        ReadRange {
+            from: part.offset,
+            upper: self.high_watermark(),
+            bytes_max: left.min(part.bytes_max as usize),
+            one_batch_at_least: is_first,
+        }
+    }
+
+    /// Reads without waiting; `None`: the disk must be asked.
+    pub(super) fn read_now(
+        &self,
+        shard: &Shard,
+        part: &ReadPart,
+        range: &ReadRange,
+    ) -> Option<ReadOutcome> {
+        if let Err(error) = self.check_epoch(part.leader_epoch) {
+            return Some(ReadOutcome::Failed(error));
+        }
+        if let Some(diverging) = self.diverging(part) {
+            return Some(ReadOutcome::Read(self.read_of(None, Some(diverging))));
+        }
+        let now = self.log.borrow().try_read(shard.core(), range);
+        match now {
+            ReadNow::Ready(read) => Some(self.outcome(part, Ok(read))),
+            ReadNow::Failed(error) => Some(self.outcome(part, Err(error))),
+            ReadNow::NeedsDisk => None,
+        }
+    }
+
+    fn outcome(&self, part: &ReadPart, read: Result<LogRead, LogError>) -> ReadOutcome {
+        match read {
+            Ok(LogRead::Span(span)) => ReadOutcome::Read(self.read_of(Some(span), None)),
+            Ok(LogRead::Empty) => ReadOutcome::Read(self.read_of(None, None)),
+            Ok(LogRead::OutOfRange { log_start_offset, log_end_offset }) => {
+                let (start, end) = (log_start_offset, log_end_offset);
+                ReadOutcome::Failed(ReadError::OutOfRange { offset: part.offset, start, end })
+            }
+            Err(error) => ReadOutcome::Failed(ReadError::Log(Arc::new(error))),
+        }
+    }
+
+    fn read_of(
+        &self,
+        span: Option<crate::log::Span>,
+        diverging: Option<(LeaderEpoch, Offset)>,
+    ) -> Read {
+        let high_watermark = self.high_watermark();
+        let log_start_offset = self.log.borrow().log_start_offset();
+        // No transactions yet: everything committed is stable.
+        let last_stable_offset = high_watermark;
+        Read { high_watermark, last_stable_offset, log_start_offset, span, diverging }
+    }
+
+    /// Where the reader's log leaves ours, if it does (KIP-595).
+    fn diverging(&self, part: &ReadPart) -> Option<(LeaderEpoch, Offset)> {
+        if part.last_epoch.0 < 0 {
+            return None;
+        }
+        let log = self.log.borrow();
+        let (epoch, end) = log.end_offset_for_epoch(part.last_epoch)?;
+        (epoch < part.last_epoch || end < part.offset).then_some((epoch, end))
+    }
+
+    fn check_epoch(&self, client: LeaderEpoch) -> Result<(), ReadError> {
+        let ours = self.leader_epoch.get();
+        match client.0 {
+            -1 => Ok(()),
+            epoch if epoch < ours.0 => Err(ReadError::FencedEpoch { client, ours }),
+            epoch if epoch > ours.0 => Err(ReadError::UnknownEpoch { client, ours }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Answers a query of ListOffsets.
+    pub async fn find_offset(
+        &self,
+        shard: &Shard,
+        epoch: LeaderEpoch,
+        query: OffsetQuery,
+    ) -> Result<FoundOffset, OffsetError> {
+        self.check_epoch(epoch).map_err(offset_error)?;
+        let upper = self.high_watermark();
+        let leader_epoch = self.leader_epoch.get();
+        let end_of_log = |offset| FoundOffset { offset, timestamp: Timestamp::NONE, leader_epoch };
+        let job = match query {
+            OffsetQuery::Earliest => return Ok(self.earliest()),
+            OffsetQuery::Latest => return Ok(end_of_log(upper)),
+            OffsetQuery::ByTime(time) => self.log.borrow().time_job(time, upper),
+            OffsetQuery::MaxTimestamp => self.log.borrow().max_time_job(upper),
+        };
+        match job.run(shard.core()).await {
+            Ok(Some(found)) => Ok(FoundOffset {
+                offset: found.offset,
+                timestamp: found.timestamp,
+                leader_epoch: found.leader_epoch,
+            }),
+            // Kafka: nothing that late is an unknown offset, not the end of the log.
+            Ok(None) => Ok(FoundOffset {
+                offset: Offset(-1),
+                timestamp: Timestamp::NONE,
+                leader_epoch: LeaderEpoch::NONE,
+            }),
+            Err(error) => Err(OffsetError::Log(Arc::new(error))),
+        }
+    }
+
+    fn earliest(&self) -> FoundOffset {
+        let log = self.log.borrow();
+        let offset = log.log_start_offset();
+        // The epoch of the log's first record: the largest that begins at or before it.
+        let leader_epoch = log.epoch_at(offset).unwrap_or(LeaderEpoch::NONE);
+        FoundOffset { offset, timestamp: Timestamp::NONE, leader_epoch }
+    }
+
+    /// Answers OffsetForLeaderEpoch: the largest epoch not newer than `epoch`, and its end.
+    pub fn epoch_end(
+        &self,
+        current: LeaderEpoch,
+        epoch: LeaderEpoch,
+    ) -> Result<(LeaderEpoch, Offset), OffsetError> {
+        self.check_epoch(current).map_err(offset_error)?;
+        let undefined = (LeaderEpoch::NONE, Offset(-1));
+        Ok(self.log.borrow().end_offset_for_epoch(epoch).unwrap_or(undefined))
+    }
+
+    /// How far the partition is durable.
+    pub fn checkpoint(&self) -> PartitionCheckpoint {
+        let log = self.log.borrow();
+        PartitionCheckpoint {
+            topic: self.name.clone(),
+            partition: self.index,
+            directory: log.directory().to_path_buf(),
+            recovery_point: log.recovery_point(),
+            log_start_offset: log.log_start_offset(),
+            high_watermark: log.log_end_offset(),
+            is_closed: self.is_clean_end.get(),
+        }
+    }
+
+    /// Removes what retention no longer keeps.
+    pub async fn retain(&self, shard: &Shard) {
+        let (core, upper) = (shard.core(), self.high_watermark());
+        let job = self.log.borrow_mut().retain(core, upper);
+        let Some(job) = job else { return };
+        for (segment, reason) in &job.reasons {
+            tracing::info!("{}-{}: segment {segment} goes ({reason:?})", self.name, self.index);
+        }
+        if let Err(error) = job.run(core).await {
+            tracing::error!("retention of {}-{} failed: {error}", self.name, self.index);
+        }
+    }
+
+    /// Writes and syncs everything; the log takes no more appends.
+    pub async fn close(self: &Rc<Self>, shard: &Rc<Shard>) {
+        self.is_closed.set(true);
+        self.drain(shard).await;
+        let job = self.log.borrow_mut().close_job();
+        match job.run(shard.core()).await {
+            Ok(()) => self.is_clean_end.set(true),
+            Err(error) => {
+                tracing::error!("closing {}-{} failed: {error}", self.name, self.index);
+            }
+        }
+    }
+
+    /// The topic was deleted: its folder is out of the way when this returns, its files go after
+    /// file.delete.delay.ms.
+    pub async fn remove(self: &Rc<Self>, shard: &Rc<Shard>) {
+        self.is_removed.set(true);
+        self.wake_watchers(shard);
+        self.drain(shard).await;
+        self.flush_bell.ring();
+        let job = self.log.borrow_mut().remove_job();
+        if let Err(error) = job.run(shard.core()).await {
+            tracing::error!("removing {}-{} failed: {error}", self.name, self.index);
+        }
+    }
+
+    /// Waits until nothing is staged and no write is in flight.
+    async fn drain(self: &Rc<Self>, shard: &Rc<Shard>) {
+        loop {
+            self.flush(shard);
+            if self.waiters.borrow().is_empty() && self.log.borrow().is_flushed() {
+                return;
+            }
+            shard.core().sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn offset_error(error: ReadError) -> OffsetError {
+    match error {
+        ReadError::FencedEpoch { client, ours } => OffsetError::FencedEpoch { client, ours },
+        ReadError::UnknownEpoch { client, ours } => OffsetError::UnknownEpoch { client, ours },
+        ReadError::Log(error) => OffsetError::Log(error),
+        ReadError::UnknownPartition | ReadError::OutOfRange { .. } => OffsetError::UnknownPartition,
+    }
+}

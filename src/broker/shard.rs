@@ -1,0 +1,260 @@
+//! One core's whole world: the partitions it owns, the requests that have their home here, the
+//! mail. It owns and routes, and decides nothing.
+
+use super::call::Calls;
+use super::control::ControllerHost;
+use super::fetch::Fetchers;
+use super::fetch_session::{SessionCache, SessionLimits};
+use super::letter::Letter;
+use super::partition::Partition;
+use super::produce::Produces;
+use super::topic_settings::TopicSettings;
+use crate::base::FastMap;
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::controller::Image;
+use crate::limits::LETTERS_PER_TURN_MAX;
+use crate::log::LogDir;
+use crate::model::{Offset, TopicId};
+use crate::protocol::Writer;
+use crate::record::Scratch;
+use crate::runtime::Core;
+use crate::runtime::mailbox::Port;
+use crate::runtime::sync::{Bell, Gate};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What the whole process shares, read-only.
+pub struct Facts {
+    pub config: BrokerConfig,
+    pub listeners: Vec<Listener>,
+}
+
+/// A listener that is served, and what it tells its clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub name: String,
+    /// `None`: the address that the client has connected to.
+    pub advertised_host: Option<String>,
+    pub advertised_port: u16,
+}
+
+fn sessions(config: &BrokerConfig, port: &Port<Letter>) -> SessionCache {
+    let slots = (config.fetch_sessions_max as usize).div_ceil(port.core_count());
+    let mut secret = [0; 8];
+    getrandom::fill(&mut secret).expect("the kernel has random bytes");
+    let (core, cores) = (port.index() as u16, port.core_count() as u16);
+    SessionCache::new(SessionLimits::of_slots(slots), core, cores, u64::from_ne_bytes(secret))
+}
+
+/// What the server hangs under the shard: letters that are for it.
+pub struct Above {
+    pub connection: Box<dyn Fn(OwnedFd, SocketAddr, u16)>,
+    /// Closes all connections of this core.
+    pub close_connections: Box<dyn Fn()>,
+    /// The process was asked to stop.
+    pub stop: Box<dyn Fn()>,
+}
+
+/// One core's shard. Fields are open to the room; others go through methods.
+pub struct Shard {
+    core: Core,
+    port: Rc<Port<Letter>>,
+    pub facts: Arc<Facts>,
+    /// This core's copy of the cluster's metadata; there from the moment the logs are opened.
+    pub(super) image: RefCell<Option<Image>>,
+    /// End of the metadata log, as far as the image follows it.
+    pub(super) metadata_offset: Cell<Offset>,
+    pub(super) log_dirs: RefCell<Vec<Rc<LogDir>>>,
+    pub(super) partitions: RefCell<FastMap<(TopicId, i32), Rc<Partition>>>,
+    pub produces: RefCell<Produces>,
+    pub(super) fetchers: RefCell<Fetchers>,
+    pub sessions: RefCell<SessionCache>,
+    pub(super) calls: RefCell<Calls>,
+    /// Partitions with staged batches, flushed at the end of the turn.
+    pub(super) dirty: RefCell<Vec<Rc<Partition>>>,
+    pub(super) dirty_bell: Bell,
+    /// Memory that one request uses and the next one uses again.
+    pub(super) scratch: RefCell<Scratch>,
+    pub writer: RefCell<Writer>,
+    pub(super) producer_ids: RefCell<std::ops::Range<i64>>,
+    /// The cluster's controller, on the shard that hosts it.
+    pub controller: OnceCell<Rc<ControllerHost>>,
+    pub above: OnceCell<Above>,
+    pub connection_count: Cell<usize>,
+    /// Held by whoever writes the checkpoint files.
+    pub checkpoints_gate: Gate,
+    /// Rung when they name partitions that are gone.
+    pub checkpoints_stale: Bell,
+    /// Requests begun on this core.
+    pub request_count: Cell<u64>,
+    /// Large requests that arrive, and what there is of them.
+    pub arriving_count: Cell<usize>,
+    pub arriving_bytes: Cell<usize>,
+}
+
+impl Shard {
+    pub fn new(core: Core, port: Rc<Port<Letter>>, facts: Arc<Facts>) -> Rc<Self> {
+        port.attach(&core);
+        let sessions = sessions(&facts.config, &port);
+        let shard = Rc::new(Self {
+            core,
+            port,
+            facts,
+            image: RefCell::default(),
+            metadata_offset: Cell::new(Offset(-1)),
+            log_dirs: RefCell::default(),
+            partitions: RefCell::default(),
+            produces: RefCell::default(),
+            fetchers: RefCell::default(),
+            sessions: RefCell::new(sessions),
+            calls: RefCell::default(),
+            dirty: RefCell::default(),
+            dirty_bell: Bell::default(),
+            scratch: RefCell::new(Scratch::new()),
+            writer: RefCell::default(),
+            producer_ids: RefCell::new(0..0),
+            controller: OnceCell::new(),
+            above: OnceCell::new(),
+            connection_count: Cell::new(0),
+            checkpoints_gate: Gate::default(),
+            checkpoints_stale: Bell::default(),
+            request_count: Cell::new(0),
+            arriving_count: Cell::new(0),
+            arriving_bytes: Cell::new(0),
+        });
+        shard.core.spawn(Rc::clone(&shard).open_mail());
+        shard.core.spawn(Rc::clone(&shard).append_staged());
+        shard
+    }
+
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Index of this shard, which is that of its core.
+    pub fn index(&self) -> usize {
+        self.port.index()
+    }
+
+    pub fn core_count(&self) -> usize {
+        self.port.core_count()
+    }
+
+    /// The cluster's metadata on this core. No request is served before it is there.
+    pub fn image(&self) -> Ref<'_, Image> {
+        Ref::map(self.image.borrow(), |image| image.as_ref().expect("opened before served"))
+    }
+
+    pub fn metadata_offset(&self) -> Offset {
+        self.metadata_offset.get()
+    }
+
+    pub fn send(&self, to: usize, letter: Letter) {
+        self.port.send(to, letter);
+    }
+
+    /// The shard that owns a partition, for the life of the process: a topic's partitions lie on
+    /// all cores in turn, and topics begin at different ones.
+    pub fn owner(&self, topic: TopicId, partition: i32) -> usize {
+        let seed = u32::from_be_bytes([topic.0[12], topic.0[13], topic.0[14], topic.0[15]]);
+        (seed.wrapping_add(partition as u32) as usize) % self.core_count()
+    }
+
+    pub fn owns(&self, topic: TopicId, partition: i32) -> bool {
+        self.owner(topic, partition) == self.index()
+    }
+
+    pub(super) fn partition(&self, topic: TopicId, partition: i32) -> Option<Rc<Partition>> {
+        self.partitions.borrow().get(&(topic, partition)).cloned()
+    }
+
+    pub fn partition_count(&self) -> usize {
+        self.partitions.borrow().len()
+    }
+
+    pub(super) fn settings(&self, config: &TopicConfig) -> TopicSettings {
+        let broker = &self.facts.config;
+        TopicSettings::new(config, broker.strict_records, broker.producer_id_expiration)
+    }
+
+    /// Opens letters as long as the core runs.
+    async fn open_mail(self: Rc<Self>) {
+        loop {
+            self.core.mail().await;
+            for _ in 0..LETTERS_PER_TURN_MAX {
+                match self.port.receive() {
+                    Some(letter) => self.open(letter),
+                    None => break,
+                }
+            }
+            // Mail may wait already, and would be opened at once: others have their turn first.
+            self.core.turn_end().await;
+        }
+    }
+
+    fn open(self: &Rc<Self>, letter: Letter) {
+        match letter {
+            Letter::Append(part) => self.append_here(part),
+            Letter::Appended { ticket, index, outcome } => {
+                self.produces.borrow_mut().note(ticket, index, outcome);
+            }
+            Letter::Read { home, fetcher, round, watch, errand } => {
+                self.read_for(home, fetcher, round, watch, errand);
+            }
+            Letter::ReadDone { fetcher, round, errand } => self.read_done(fetcher, round, errand),
+            Letter::Woken { fetcher } => self.wake_fetcher(self.index() as u16, fetcher),
+            Letter::Unwatch { home, fetcher } => self.unwatch(home, fetcher),
+            Letter::Call { home, ticket, call } => self.called(home, ticket, *call),
+            Letter::Reply { ticket, reply } => self.calls.borrow_mut().close(ticket, *reply),
+            Letter::Connection { fd, peer, listener } => match self.above.get() {
+                Some(above) => (above.connection)(fd, peer, listener),
+                None => drop(fd),
+            },
+            Letter::Halt => {
+                self.tell_counters();
+                self.core.stop();
+            }
+            Letter::Stop => {
+                if let Some(above) = self.above.get() {
+                    (above.stop)();
+                }
+            }
+        }
+    }
+
+    /// Says what this core has done in its life, system calls above all.
+    fn tell_counters(&self) {
+        let counters = self.core.counters();
+        let (requests, enters) = (self.request_count.get(), counters.enters.get());
+        let inline = counters.inline_calls.get();
+        let per_request = (enters + inline) as f64 / requests.max(1) as f64;
+        tracing::info!(
+            "core {}: {requests} requests, {enters} ring enters and {inline} inline calls \
+             ({per_request:.2} a request), {} operations, {} sleeps in {} turns, {} inline calls \
+             over 5 ms",
+            self.index(),
+            counters.ops.get(),
+            counters.sleeps.get(),
+            counters.turns.get(),
+            counters.inline_stalls.get(),
+        );
+    }
+
+    /// Flushes what was staged in a turn, at its end: one gathered write per partition.
+    async fn append_staged(self: Rc<Self>) {
+        loop {
+            self.dirty_bell.heard().await;
+            self.core.turn_end().await;
+            let mut dirty = self.dirty.take();
+            for partition in dirty.drain(..) {
+                partition.flush(&self);
+            }
+            // Keeps the memory; a flush may have marked partitions again.
+            dirty.append(&mut self.dirty.borrow_mut());
+            self.dirty.replace(dirty);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A topic's settings in the shapes that the record and log rooms want.
+
+use crate::config::{Compression, TimestampType as Wanted, TopicConfig};
+use crate::limits;
+use crate::log::LogConfig;
+use crate::model::Timestamp;
+use crate::record::{
+    BatchHeader, BatchRules, BuildError, Codec, Packing, RecompressLimits, Scratch, TimestampType,
+    ValidBatch, recompress,
+};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// What a partition needs of its topic's settings.
+#[derive(Clone, Debug)]
+pub struct TopicSettings {
+    pub rules: BatchRules,
+    /// What batches are packed with anew; `None`: kept as sent.
+    pub packing: Option<Packing>,
+    /// Records that may be written and not synced before an answer; `None`: any number.
+    pub sync_every: Option<i64>,
+    pub sync_after: Option<Duration>,
+    pub log: LogConfig,
+}
+
+/// A batch packed anew.
+pub struct Repacked {
+    pub header: BatchHeader,
+    pub bytes: Bytes,
+}
+
+impl TopicSettings {
+    pub fn new(config: &TopicConfig, strict: bool, producer_expiration: Duration) -> Self {
+        let packing = packing(config.compression);
+        Self {
+            rules: BatchRules {
+                batch_bytes_max: config.max_message_bytes as usize,
+                timestamp_type: match config.timestamp_type {
+                    Wanted::CreateTime => TimestampType::CreateTime,
+                    Wanted::LogAppendTime => TimestampType::LogAppendTime,
+                },
+                timestamp_before_max_ms: config.timestamp_before_max_ms,
+                timestamp_after_max_ms: config.timestamp_after_max_ms,
+                keys_required: config.cleanup.compact,
+                codec_wanted: packing.map(Packing::codec),
+                strict,
+                zstd_allowed: true,
+                unpacked_bytes_max: limits::UNPACKED_BYTES_MAX,
+            },
+            packing,
+            sync_every: config.flush_messages.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+            sync_after: config
+                .flush_ms
+                .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX))),
+            log: log_config(config, producer_expiration),
+        }
+    }
+
+    /// Packs a batch's records with the topic's codec.
+    pub fn repack(
+        &self,
+        valid: &ValidBatch<'_>,
+        now: Timestamp,
+        scratch: &mut Scratch,
+    ) -> Result<Repacked, BuildError> {
+        let packing = self.packing.unwrap_or(Packing::of(Codec::None));
+        let limits = RecompressLimits {
+            unpacked_bytes_max: self.rules.unpacked_bytes_max,
+            batch_bytes_max: self.rules.batch_bytes_max,
+        };
+        let append_time =
+            (self.rules.timestamp_type == TimestampType::LogAppendTime).then_some(now);
+        let mut out = Vec::new();
+        let header = recompress(valid, packing, limits, append_time, scratch, &mut out)?;
+        Ok(Repacked { header, bytes: Bytes::from(out) })
+    }
+}
+
+fn packing(compression: Compression) -> Option<Packing> {
+    let with_level = |codec, level| {
+        // The settings table bounds levels as the codecs do.
+        Packing::with_level(codec, level).unwrap_or(Packing::of(codec))
+    };
+    match compression {
+        Compression::Producer => None,
+        Compression::Uncompressed => Some(Packing::of(Codec::None)),
+        Compression::Gzip { level: None } => Some(Packing::of(Codec::Gzip)),
+        Compression::Gzip { level: Some(level) } => Some(with_level(Codec::Gzip, level as i32)),
+        Compression::Snappy => Some(Packing::of(Codec::Snappy)),
+        Compression::Lz4 { level } => Some(with_level(Codec::Lz4, level)),
+        Compression::Zstd { level } => Some(with_level(Codec::Zstd, level)),
+    }
+}
+
+fn log_config(config: &TopicConfig, producer_expiration: Duration) -> LogConfig {
+    LogConfig {
+        segment_bytes: u64::from(config.segment_bytes),
+        segment_ms: config.segment_ms,
+        segment_jitter_ms: config.segment_jitter_ms,
+        segment_index_bytes: config.segment_index_bytes,
+        index_interval_bytes: config.index_interval_bytes,
+        retention_ms: config.retention_ms.unwrap_or(-1),
+        retention_bytes: config.retention_bytes.map_or(-1, |n| i64::try_from(n).unwrap_or(-1)),
+        flush_messages: config.flush_messages.map_or(i64::MAX, |n| n.min(i64::MAX as u64) as i64),
+        flush_ms: config.flush_ms.unwrap_or(i64::MAX),
+        file_delete_delay: Duration::from_millis(
+            u64::try_from(config.file_delete_delay_ms).unwrap_or(0),
+        ),
+        preallocate: config.preallocate,
+        is_compacted: config.cleanup.compact,
+        is_deleted: config.cleanup.delete,
+        producer_expiration_ms: producer_expiration.as_millis().min(i64::MAX as u128) as i64,
+        ..LogConfig::default()
+    }
+}

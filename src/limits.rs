@@ -1,0 +1,47 @@
+//! Every bound of the broker that is not a setting, and how they relate.
+
+use crate::runtime::BLOCK_BYTES;
+use std::time::Duration;
+
+/// What the records of one batch may unpack to, where they must be opened.
+pub const UNPACKED_BYTES_MAX: usize = 64 << 20;
+
+/// Requests that one connection may have open; it is not read further before one is answered.
+pub const OPEN_REQUESTS_MAX: usize = 256;
+
+/// Bytes of requests that one connection may have open; one of any legal size always may be.
+pub const OPEN_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of answers that wait for one connection's client to read; beyond it no request is read.
+pub const OUTBOX_BYTES_MAX: usize = 8 << 20;
+
+/// Frames that one connection may have handled in one turn of the loop: then others have theirs.
+pub const FRAMES_PER_TURN_MAX: usize = 32;
+
+/// Letters that a core opens before it looks at its connections again.
+pub const LETTERS_PER_TURN_MAX: usize = 512;
+
+/// Bytes of a file that one sendfile sends: larger slices lose to socket buffers and caches
+/// (MEASURED.md 3), and one connection must not hold the core.
+pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
+
+/// Partitions that one CreateTopics request may make (Kafka's bound on one batch of records).
+pub const CREATE_PARTITIONS_MAX: usize = 10_000;
+
+/// Receive blocks of a core: L2-sized, within these bounds.
+pub const RECEIVE_BLOCK_BYTES: usize = 32 << 10;
+pub const RECEIVE_BLOCKS_MIN: usize = 64;
+pub const RECEIVE_BLOCKS_MAX: usize = 512;
+
+/// Memory for large bodies that arrive, per core, where no setting bounds it.
+pub const BODY_BYTES_PER_CORE: usize = 256 << 20;
+
+/// How long a request may stand still half received while others wait for its memory; and how long
+/// one that holds its share waits for more before it gives up what it has.
+pub const ARRIVAL_PATIENCE: Duration = Duration::from_secs(5);
+
+const _: () = assert!(RECEIVE_BLOCKS_MIN.is_power_of_two() && RECEIVE_BLOCKS_MAX.is_power_of_two());
+// A frame that fits a receive block never needs a large one.
+const _: () = assert!(RECEIVE_BLOCK_BYTES <= BLOCK_BYTES);
+// The largest request that Kafka takes by default must fit the memory for bodies.
+const _: () = assert!(BODY_BYTES_PER_CORE >= 100 << 20);
