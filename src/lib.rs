@@ -20,3 +20,5 @@ pub mod protocol;
 pub mod controller;
 // floor 5
 pub mod broker;
+// floor 6
+pub mod api;

@@ -1,0 +1,105 @@
+//! ApiVersions (key 18): what this broker speaks. Only what works is advertised.
+
+use super::context::Context;
+use super::dispatch::encode;
+use super::registry::ROWS;
+use crate::controller::{METADATA_VERSION, METADATA_VERSION_LEVEL};
+use crate::model::ErrorCode;
+use crate::protocol::message::write::api_versions::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
+use crate::protocol::{ApiKey, Parse as _, ProtocolError, Reader, read, write};
+
+/// Features and the levels that we can work at; those that go to 0 are not built yet.
+const SUPPORTED: &[(&str, i16, i16)] = &[
+    (METADATA_VERSION, METADATA_VERSION_LEVEL, METADATA_VERSION_LEVEL),
+    ("group.version", 0, 0),
+    ("share.version", 0, 0),
+    ("streams.version", 0, 0),
+    ("transaction.version", 0, 0),
+];
+
+/// Longest client software name or version that is kept.
+const SOFTWARE_LEN_MAX: usize = 128;
+
+pub fn answer<'a>(
+    context: &Context,
+    body: Reader<'_>,
+    version: i16,
+) -> Result<write::ApiVersionsResponse<'a>, ProtocolError> {
+    let request = read::ApiVersionsRequest::parse(body, version)?;
+    let mut answer = response(context, version);
+    if version >= 3 {
+        let (name, software) = (request.client_software_name, request.client_software_version);
+        if is_software(name) && is_software(software) {
+            *context.client.borrow_mut() = Some((name.to_string(), software.to_string()));
+        } else {
+            // KIP-511: names and versions of letters, digits, '-' and '.'.
+            answer = write::ApiVersionsResponse {
+                error_code: ErrorCode::InvalidRequest.code(),
+                ..write::ApiVersionsResponse::default()
+            };
+        }
+    }
+    Ok(answer)
+}
+
+/// To a version that is not known: shaped as version 0, so that every client can read it.
+pub fn answer_unsupported(context: &Context, correlation_id: i32) -> Vec<u8> {
+    let _ = context;
+    let facts = ApiKey::ApiVersions.facts();
+    let answer = write::ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: vec![ApiVersion {
+            api_key: ApiKey::ApiVersions.key(),
+            min_version: *facts.advertised.start(),
+            max_version: *facts.advertised.end(),
+        }],
+        ..write::ApiVersionsResponse::default()
+    };
+    encode(ApiKey::ApiVersions, 0, correlation_id, &answer)
+}
+
+fn response<'a>(context: &Context, version: i16) -> write::ApiVersionsResponse<'a> {
+    let api_keys = ROWS.iter().map(|row| {
+        let advertised = row.api.facts().advertised.clone();
+        ApiVersion {
+            api_key: row.api.key(),
+            min_version: *advertised.start(),
+            max_version: *advertised.end(),
+        }
+    });
+    let image = context.shard.image();
+    let features = image.features();
+    write::ApiVersionsResponse {
+        api_keys: api_keys.collect(),
+        supported_features: SUPPORTED
+            .iter()
+            // KAFKA-17011: up to version 3 clients cannot read a smallest version of 0.
+            .filter(|(_, min, _)| version >= 4 || *min > 0)
+            .map(|(name, min_version, max_version)| SupportedFeatureKey {
+                name: (*name).into(),
+                min_version: *min_version,
+                max_version: *max_version,
+            })
+            .collect(),
+        finalized_features_epoch: context.shard.metadata_offset().0 - 1,
+        finalized_features: features
+            .iter()
+            .map(|(name, level)| FinalizedFeatureKey {
+                name: name.clone().into(),
+                max_version_level: *level,
+                min_version_level: *level,
+            })
+            .collect(),
+        ..write::ApiVersionsResponse::default()
+    }
+}
+
+fn is_software(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let ends = [text.bytes().next(), text.bytes().last()];
+    text.len() <= SOFTWARE_LEN_MAX
+        && text.bytes().all(inner)
+        && ends.iter().all(|end| end.is_some_and(|byte| byte.is_ascii_alphanumeric()))
+}

@@ -1,0 +1,167 @@
+//! The one place where errors of the rooms become Kafka's codes. Matches are exhaustive: a new
+//! variant does not compile until someone has decided what clients see.
+
+use crate::broker::call::OffsetError;
+use crate::broker::control::ProducerIdError;
+use crate::broker::fetch::ReadError;
+use crate::broker::produce::ProduceError;
+use crate::controller::{AllocateError, CreateError, DeleteError};
+use crate::log::{LogError, ProducerError, StageError};
+use crate::model::ErrorCode;
+use crate::record::batch::HeaderError;
+use crate::record::{BatchError, BuildError, RecordFault};
+
+/// What a client sees of an error: a code, and which record it was, if one was.
+pub trait ToCode {
+    fn code(&self) -> ErrorCode;
+}
+
+impl ToCode for ProduceError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::UnknownTopicId => ErrorCode::UnknownTopicId,
+            Self::Stopping => ErrorCode::NotLeaderOrFollower,
+            Self::Acks(_) => ErrorCode::InvalidRequiredAcks,
+            Self::InternalTopic(_) => ErrorCode::InvalidTopicException,
+            Self::Batch(error) => error.code(),
+            Self::Repack(BuildError::TooLarge { .. }) => ErrorCode::MessageTooLarge,
+            Self::Repack(_) => ErrorCode::CorruptMessage,
+            Self::Stage(error) => error.code(),
+            Self::Log(error) => error.code(),
+        }
+    }
+}
+
+impl ToCode for BatchError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoBatch
+            | Self::MoreThanOne { .. }
+            | Self::Control
+            | Self::DeleteHorizon
+            | Self::BaseOffset { .. }
+            | Self::Count { .. }
+            | Self::Producer { .. }
+            | Self::TimestampType => ErrorCode::InvalidRecord,
+            Self::Transactional => ErrorCode::InvalidRequest,
+            // Kafka answers a produce of format 0 or 1 so: the request's version rules it out.
+            Self::Header(HeaderError::OldFormat { .. }) => ErrorCode::InvalidRecord,
+            Self::Header(_)
+            | Self::Cut { .. }
+            | Self::Crc { .. }
+            | Self::Unpack(_)
+            | Self::RecordsLeft { .. } => ErrorCode::CorruptMessage,
+            Self::ZstdTooEarly | Self::Codec(_) => ErrorCode::UnsupportedCompressionType,
+            Self::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            Self::Timestamp { .. } | Self::Record { fault: RecordFault::Timestamp { .. }, .. } => {
+                ErrorCode::InvalidTimestamp
+            }
+            Self::Record { .. } => ErrorCode::InvalidRecord,
+        }
+    }
+}
+
+impl ToCode for StageError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Producer(error) => error.code(),
+            Self::OutOfOrder { .. } => ErrorCode::UnknownServerError,
+            Self::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+            Self::Log(error) => error.code(),
+        }
+    }
+}
+
+impl ToCode for ProducerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::StaleEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            Self::OutOfOrder { .. } | Self::EpochStart { .. } => {
+                ErrorCode::OutOfOrderSequenceNumber
+            }
+            Self::TransactionOpen { .. } => ErrorCode::InvalidTxnState,
+        }
+    }
+}
+
+impl ToCode for LogError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Damaged { .. } => ErrorCode::CorruptMessage,
+            Self::Io { .. }
+            | Self::DirectoryFailed { .. }
+            | Self::AppendsFailed { .. }
+            | Self::Corrupt { .. }
+            | Self::Locked { .. } => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl ToCode for ReadError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            Self::FencedEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+            Self::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+            Self::Log(error) => error.code(),
+        }
+    }
+}
+
+impl ToCode for OffsetError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::FencedEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+            Self::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+            Self::Log(error) => error.code(),
+        }
+    }
+}
+
+impl ToCode for ProducerIdError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Allocate(AllocateError::StaleBrokerEpoch { .. }) => ErrorCode::StaleBrokerEpoch,
+            Self::Allocate(AllocateError::UnknownBroker(_)) => ErrorCode::BrokerIdNotRegistered,
+            Self::Allocate(AllocateError::Exhausted) => ErrorCode::UnknownServerError,
+            Self::Failed(_) => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl ToCode for CreateError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::DuplicateName | Self::FactorAndAssignment | Self::PartitionsAndAssignment => {
+                ErrorCode::InvalidRequest
+            }
+            Self::MetadataTopic => ErrorCode::InvalidRequest,
+            Self::Name(_) | Self::Collides { .. } => ErrorCode::InvalidTopicException,
+            Self::Exists(_) => ErrorCode::TopicAlreadyExists,
+            Self::Config(_) => ErrorCode::InvalidConfig,
+            Self::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+            Self::ReplicationFactor | Self::Placement(_) => ErrorCode::InvalidReplicationFactor,
+            Self::Partitions => ErrorCode::InvalidPartitions,
+            Self::TooManyPartitions | Self::BatchTooLarge => ErrorCode::PolicyViolation,
+        }
+    }
+}
+
+impl ToCode for DeleteError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Disabled => ErrorCode::TopicDeletionDisabled,
+            Self::NoName
+            | Self::NameAndId
+            | Self::DuplicateName
+            | Self::DuplicateId
+            | Self::NameOfGivenId => ErrorCode::InvalidRequest,
+            Self::UnknownName => ErrorCode::UnknownTopicOrPartition,
+            Self::UnknownId => ErrorCode::UnknownTopicId,
+            Self::BatchTooLarge => ErrorCode::PolicyViolation,
+        }
+    }
+}
