@@ -22,3 +22,5 @@ pub mod controller;
 pub mod broker;
 // floor 6
 pub mod api;
+// floor 7
+pub mod server;

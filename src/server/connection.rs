@@ -1,0 +1,420 @@
+//! One connection: a reader that begins requests and a writer that sends their answers, in order.
+//!
+//! The reader stops while too many requests are open or the client does not read; it holds no
+//! buffer while it waits for bytes. Two tasks, because a client that sends must not wait for one
+//! that reads.
+//!
+//! Memory for requests is bounded, and is charged as bytes arrive. Small requests come in buffers
+//! of the core's receive ring; where those are all in use, and for large ones, in blocks. When the
+//! blocks run out too, half-received requests are all that is left to give way: those that stand
+//! still, and those that wait for more and hold at least their share. So nobody can stop the others
+//! by sending the beginnings of requests.
+
+use super::assembler::Assembler;
+use super::send;
+use crate::api::{self, Context, Item, MustClose, Outbox, Pending};
+use crate::base::Instant;
+use crate::broker::Shard;
+use crate::limits::{
+    ARRIVAL_PATIENCE, FRAMES_PER_TURN_MAX, OPEN_BYTES_MAX, OPEN_REQUESTS_MAX, OUTBOX_BYTES_MAX,
+    RECEIVE_BLOCK_BYTES,
+};
+use crate::runtime::sync::{self, Bell};
+use crate::runtime::{BlockMut, Core, Received, Slice, Socket};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// One connection on its core.
+pub struct Connection {
+    socket: Socket,
+    context: Rc<Context>,
+    /// Requests without an answer, with their bytes.
+    pending: RefCell<VecDeque<(Pending, usize)>>,
+    open_bytes: Cell<usize>,
+    /// Rung when the writer has made room.
+    room: Bell,
+    outbox_bytes: Cell<usize>,
+    /// Why the connection ends, once it does.
+    end: RefCell<Option<End>>,
+    is_reading_done: Cell<bool>,
+    /// When bytes came or went last.
+    active_at: Cell<Instant>,
+    /// When the request under way began, or last filled a block.
+    moved_at: Cell<Instant>,
+}
+
+/// A large request that arrives, among those of its core.
+struct Arriving<'a> {
+    shard: &'a Shard,
+    bytes: Cell<usize>,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// The client closed it, or the network did.
+    Peer,
+    /// It said something that cannot be answered.
+    Fault(String),
+    /// No request for connections.max.idle.ms.
+    Idle,
+    /// The broker stops.
+    Stopping,
+}
+
+impl Connection {
+    /// Starts to serve a connection on this core.
+    pub fn start(socket: Socket, context: Context) -> Rc<Self> {
+        let shard = Rc::clone(&context.shard);
+        shard.connection_count.set(shard.connection_count.get() + 1);
+        let active_at = Cell::new(shard.core().now());
+        let connection = Rc::new(Self {
+            socket,
+            context: Rc::new(context),
+            pending: RefCell::default(),
+            open_bytes: Cell::new(0),
+            room: Bell::default(),
+            outbox_bytes: Cell::new(0),
+            end: RefCell::default(),
+            is_reading_done: Cell::new(false),
+            moved_at: active_at.clone(),
+            active_at,
+        });
+        shard.core().spawn(Rc::clone(&connection).read());
+        shard.core().spawn(Rc::clone(&connection).write());
+        connection
+    }
+
+    /// Ends the connection from outside.
+    pub fn stop(&self) {
+        self.finish(End::Stopping);
+    }
+
+    /// Whether nothing more is read or written. What a client that half-closed has asked for could
+    /// still be answered; like Kafka, we do not.
+    fn is_over(&self) -> bool {
+        self.is_ended() && self.is_reading_done.get()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    fn core(&self) -> &Core {
+        self.context.shard.core()
+    }
+
+    /// Notes the first reason to end, and wakes both tasks.
+    fn finish(&self, end: End) {
+        let mut slot = self.end.borrow_mut();
+        if slot.is_none() {
+            if let End::Fault(reason) = &end {
+                let client = self.context.client.borrow();
+                let client = client
+                    .as_ref()
+                    .map_or("unknown client".to_string(), |(name, v)| format!("{name} {v}"));
+                tracing::warn!("closing connection of {} ({client}): {reason}", self.context.peer);
+            }
+            *slot = Some(end);
+        }
+        drop(slot);
+        self.socket.shut_down();
+        self.context.bell.ring();
+        self.room.ring();
+    }
+
+    async fn read(self: Rc<Self>) {
+        let size_max = self.context.shard.facts.config.request_bytes_max as usize;
+        let mut frames = Assembler::new(size_max);
+        while !self.is_ended() {
+            if let Err(end) = self.read_once(&mut frames).await {
+                self.finish(end);
+            }
+        }
+        self.is_reading_done.set(true);
+        self.context.bell.ring();
+    }
+
+    async fn read_once(&self, frames: &mut Assembler) -> Result<(), End> {
+        self.have_room().await?;
+        self.receive(frames).await?;
+        self.active_at.set(self.core().now());
+        let held = frames.held();
+        self.begin_all(frames).await?;
+        if held == 0 || frames.held() < held {
+            self.moved_at.set(self.core().now());
+        }
+        if self.core().is_short_of_buffers() {
+            frames.move_to(self.core().blocks());
+        }
+        Ok(())
+    }
+
+    /// Waits until another request may be begun.
+    async fn have_room(&self) -> Result<(), End> {
+        while self.is_full() && !self.is_ended() {
+            self.patiently(self.room.heard(), 0).await?;
+        }
+        if self.is_ended() { Err(End::Peer) } else { Ok(()) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending.borrow().len() >= OPEN_REQUESTS_MAX
+            || self.open_bytes.get() >= OPEN_BYTES_MAX
+            || self.outbox_bytes.get() >= OUTBOX_BYTES_MAX
+    }
+
+    /// Receives once: small into a shared buffer that is chosen when bytes are there; what is
+    /// missing of a large frame into blocks.
+    async fn receive(&self, frames: &mut Assembler) -> Result<(), End> {
+        if missing_much(frames).is_some() {
+            return self.receive_large(frames).await;
+        }
+        let received = self.socket.receive_pooled(self.core());
+        match self.patiently(received, frames.held()).await? {
+            Ok(Received::Bytes(slice)) => frames.push(slice),
+            Ok(Received::NoBuffer) => frames.push(self.receive_elsewhere(frames.held()).await?),
+            Ok(Received::End) | Err(_) => return Err(End::Peer),
+        }
+        Ok(())
+    }
+
+    /// Receives once into a block: the receive ring is empty.
+    async fn receive_elsewhere(&self, held: usize) -> Result<Slice, End> {
+        let readable = self.patiently(self.socket.wait(self.core(), true), held).await?;
+        readable.map_err(|_| End::Peer)?;
+        let block = self.take_block(held).await?;
+        let end = block.capacity();
+        let (block, filled) = self.receive_into(block, 0, end, held).await?;
+        Ok(block.freeze(filled))
+    }
+
+    async fn receive_large(&self, frames: &mut Assembler) -> Result<(), End> {
+        let arriving = Arriving::enter(&self.context.shard, frames.held());
+        while let Some(missing) = missing_much(frames) {
+            let mut block = self.take_block(frames.held()).await?;
+            self.moved_at.set(self.core().now());
+            let end = missing.min(block.capacity());
+            let (mut filled, mut count);
+            filled = 0;
+            while filled < end {
+                let held = frames.held() + block.capacity();
+                (block, count) = self.receive_into(block, filled, end, held).await?;
+                filled += count;
+            }
+            arriving.add(filled);
+            frames.push_body(block.freeze(filled));
+        }
+        Ok(())
+    }
+
+    /// Receives at least one byte into `block[start..end]`; how many.
+    async fn receive_into(
+        &self,
+        block: BlockMut,
+        start: usize,
+        end: usize,
+        held: usize,
+    ) -> Result<(BlockMut, usize), End> {
+        let receiving = self.socket.receive(self.core(), block, start, end);
+        let (result, block) = self.patiently(receiving, held).await?;
+        self.active_at.set(self.core().now());
+        match result {
+            Ok(0) | Err(_) => Err(End::Peer),
+            Ok(count) => Ok((block, count)),
+        }
+    }
+
+    /// A block for what arrives. While all are in use the largest beginnings of requests give way:
+    /// one of those that arrive holds at least the average, and those that stand still and do not
+    /// ask for more are ended by `patiently`.
+    async fn take_block(&self, held: usize) -> Result<BlockMut, End> {
+        let (core, shard) = (self.core(), &self.context.shard);
+        loop {
+            let taken = async { Some(core.take_block().await) };
+            if let Some(block) = sync::race(taken, after(core, ARRIVAL_PATIENCE)).await {
+                return Ok(block);
+            }
+            if self.is_ended() {
+                return Err(End::Peer);
+            }
+            let share = shard.arriving_bytes.get() / shard.arriving_count.get().max(1);
+            if held > 0 && held >= share {
+                return Err(End::Fault(format!(
+                    "the memory for requests is used up, and this one holds {held} bytes of it, \
+                     half received (highwater.memory bounds it)"
+                )));
+            }
+        }
+    }
+
+    /// Waits for an operation as long as this connection may: it ends when nothing came or went
+    /// for connections.max.idle.ms and nothing is being worked on, and when it keeps `held` bytes
+    /// of a request that hardly moves while others need the memory.
+    async fn patiently<T>(
+        &self,
+        operation: impl Future<Output = T>,
+        held: usize,
+    ) -> Result<T, End> {
+        let idle_max = self.context.shard.facts.config.connections_idle_max;
+        // Never dropped before its end while the connection goes on: bytes would go with it.
+        let mut operation = std::pin::pin!(operation);
+        loop {
+            self.check_patience(held, idle_max)?;
+            let span = match idle_max {
+                _ if held > 0 => ARRIVAL_PATIENCE,
+                Some(idle) => idle.saturating_sub(self.idle_for()),
+                None => return Ok(operation.await),
+            };
+            let done = async { Some(operation.as_mut().await) };
+            if let Some(value) = sync::race(done, after(self.core(), span)).await {
+                return Ok(value);
+            }
+        }
+    }
+
+    fn check_patience(&self, held: usize, idle_max: Option<Duration>) -> Result<(), End> {
+        let core = self.core();
+        let stood_for = core.now().since(self.moved_at.get());
+        let is_short = core.was_short_of_blocks(2 * ARRIVAL_PATIENCE);
+        if held > 0 && stood_for >= ARRIVAL_PATIENCE && is_short {
+            return Err(End::Fault(format!(
+                "a request hardly moves, half received, and others need its memory ({held} bytes)"
+            )));
+        }
+        let is_worked_on = !self.pending.borrow().is_empty() && self.outbox_bytes.get() == 0;
+        if is_worked_on {
+            self.active_at.set(core.now());
+        }
+        match idle_max {
+            Some(idle) if self.idle_for() >= idle => Err(End::Idle),
+            _ => Ok(()),
+        }
+    }
+
+    fn idle_for(&self) -> Duration {
+        self.core().now().since(self.active_at.get())
+    }
+
+    /// Begins every whole request; after a fair share the other connections have their turn.
+    async fn begin_all(&self, frames: &mut Assembler) -> Result<(), End> {
+        let mut count = 0;
+        loop {
+            let frame = frames.next().map_err(|error| End::Fault(error.to_string()))?;
+            let Some(frame) = frame else { return Ok(()) };
+            let bytes = frame.len();
+            let pending =
+                api::begin(&self.context, frame).map_err(|MustClose(why)| End::Fault(why))?;
+            let is_ready = pending.is_ready(&self.context.shard);
+            self.pending.borrow_mut().push_back((pending, bytes));
+            self.open_bytes.set(self.open_bytes.get() + bytes);
+            if is_ready {
+                self.context.bell.ring();
+            }
+            let requests = &self.context.shard.request_count;
+            requests.set(requests.get() + 1);
+            count += 1;
+            if count == FRAMES_PER_TURN_MAX {
+                count = 0;
+                self.core().turn_end().await;
+            }
+            if self.is_full() {
+                self.have_room().await?;
+            }
+        }
+    }
+
+    async fn write(self: Rc<Self>) {
+        let mut outbox = Outbox::default();
+        while !self.is_over() {
+            self.encode_ready(&mut outbox);
+            self.outbox_bytes.set(outbox.bytes());
+            if outbox.is_empty() || self.is_ended() {
+                self.context.bell.heard().await;
+            } else if self.send(&mut outbox).await.is_err() {
+                self.finish(End::Peer);
+            }
+        }
+        self.clean_up();
+    }
+
+    /// Encodes the answers that are next and ready.
+    fn encode_ready(&self, outbox: &mut Outbox) {
+        let shard = &self.context.shard;
+        while outbox.bytes() < OUTBOX_BYTES_MAX && !self.is_ended() {
+            let mut pending = self.pending.borrow_mut();
+            if !pending.front().is_some_and(|(next, _)| next.is_ready(shard)) {
+                return;
+            }
+            let (next, bytes) = pending.pop_front().expect("there is a front");
+            drop(pending);
+            self.open_bytes.set(self.open_bytes.get() - bytes);
+            if let Err(MustClose(reason)) = next.write(&self.context, outbox) {
+                self.finish(End::Fault(reason));
+                return;
+            }
+            self.room.ring();
+        }
+    }
+
+    async fn send(&self, outbox: &mut Outbox) -> std::io::Result<()> {
+        while let Some((item, more)) = outbox.pop() {
+            match item {
+                Item::Bytes(gather) => {
+                    let (result, gather) = self.socket.send(self.core(), gather, more).await;
+                    result?;
+                    outbox.recycle(gather);
+                }
+                Item::Span(span) => send::span(self.core(), &self.socket, &span).await?,
+            }
+            self.outbox_bytes.set(outbox.bytes());
+            self.active_at.set(self.core().now());
+        }
+        Ok(())
+    }
+
+    fn clean_up(&self) {
+        for (pending, _) in self.pending.borrow_mut().drain(..) {
+            pending.abandon(&self.context.shard);
+        }
+        if let Some(lane) = self.context.lane.borrow_mut().take() {
+            lane.close();
+        }
+        let shard: &Shard = &self.context.shard;
+        shard.connection_count.set(shard.connection_count.get() - 1);
+    }
+}
+
+impl<'a> Arriving<'a> {
+    fn enter(shard: &'a Shard, held: usize) -> Self {
+        shard.arriving_count.set(shard.arriving_count.get() + 1);
+        let arriving = Self { shard, bytes: Cell::new(0) };
+        arriving.add(held);
+        arriving
+    }
+
+    fn add(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes);
+        self.shard.arriving_bytes.set(self.shard.arriving_bytes.get() + bytes);
+    }
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        self.shard.arriving_count.set(self.shard.arriving_count.get() - 1);
+        self.shard.arriving_bytes.set(self.shard.arriving_bytes.get() - self.bytes.get());
+    }
+}
+
+/// What a frame lacks, where that is too much for a receive buffer.
+fn missing_much(frames: &Assembler) -> Option<usize> {
+    frames.missing().filter(|missing| *missing > RECEIVE_BLOCK_BYTES / 2)
+}
+
+/// Nothing, after a while.
+async fn after<T>(core: &Core, span: Duration) -> Option<T> {
+    core.sleep(span).await;
+    None
+}

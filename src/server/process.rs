@@ -1,0 +1,218 @@
+//! The broker as a process: checks what it runs on, binds its listeners, starts one thread per
+//! core, and waits to be told to stop.
+
+use super::acceptor::BoundListener;
+use super::startup::{self, Plan};
+use crate::broker::letter::Letter;
+use crate::broker::{Facts, Listener, Shard};
+use crate::config::{BrokerConfig, Cores, Endpoint, Notices};
+use crate::limits;
+use crate::runtime::machine::{self, MachineOptions};
+use crate::runtime::probe::{self, Features, Refusal};
+use crate::runtime::{BLOCK_BYTES, RingOptions, Socket, clock, mailbox};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a port that is taken is asked for again.
+const PORT_WAIT: Duration = Duration::from_secs(1);
+const PORT_LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Why the broker did not start, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("{0}")]
+    Ring(#[from] Refusal),
+    #[error("cannot listen on {name} {address}: {error}\n  {}", listen_hint(error))]
+    Listen { name: String, address: String, error: io::Error },
+    #[error("{name} names the host '{host}', which cannot be resolved: {error}")]
+    Resolve { name: String, host: String, error: String },
+    #[error("the setting highwater.cores asks for {asked}; this process may run on {allowed:?}")]
+    Cores { asked: String, allowed: Vec<usize> },
+    #[error(
+        "the setting highwater.disable.features names '{name}', which is no feature; there are: \
+         {}, and all for all of them", Features::NAMES.join(", ")
+    )]
+    Feature { name: String },
+    #[error("cannot start the cores: {0}")]
+    Machine(io::Error),
+    #[error("{0}")]
+    Startup(String),
+}
+
+fn listen_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process has this port; stop it, or choose another (--listen HOST:PORT, or \
+             listeners= in the file)"
+        }
+        io::ErrorKind::PermissionDenied => "ports below 1024 need the right to bind them",
+        io::ErrorKind::AddrNotAvailable => "no interface of this host has that address",
+        _ => "check listeners= in the file",
+    }
+}
+
+/// Runs the broker until SIGTERM or SIGINT.
+pub fn serve(config: BrokerConfig, notices: &Notices) -> Result<(), ServeError> {
+    machine::decline_huge_pages();
+    machine::hold_stop_signals();
+    let file_limit = machine::raise_open_files();
+    check_features(&config.disabled_features)?;
+    let features = Features::probe(&config.disabled_features);
+    let cpus = choose_cpus(&config.cores)?;
+    let options = machine_options(&config, &cpus, features);
+    probe::check_ring(&options.ring)?;
+    let listeners = bind(&config)?;
+
+    let (mut ports, doorbells) =
+        mailbox::mesh::<Letter>(cpus.len(), 1).map_err(ServeError::Machine)?;
+    let control = ports.pop().expect("one guest: this thread");
+    let facts = Arc::new(Facts {
+        listeners: listeners.iter().map(|bound| bound.facts.clone()).collect(),
+        config,
+    });
+    let plan = Plan { listeners, notices: notices.lines(), cpus, features, file_limit };
+    let failure = Arc::new(Mutex::new(None));
+    let threads = {
+        let plan = Mutex::new(Some(plan));
+        let (facts, failure) = (Arc::clone(&facts), Arc::clone(&failure));
+        let slots: Vec<_> = ports.into_iter().map(|port| Mutex::new(Some(port))).collect();
+        machine::start(&options, &doorbells, move |core| {
+            let port = slots[core.index()].lock().ok().and_then(|mut slot| slot.take());
+            let port = port.expect("each core begins once");
+            let shard = Shard::new(core.clone(), Rc::new(port), Arc::clone(&facts));
+            super::connections::hang_under(&shard);
+            if core.index() == crate::broker::control::CONTROLLER_SHARD {
+                let plan = plan.lock().ok().and_then(|mut plan| plan.take());
+                let plan = plan.expect("one core starts the broker");
+                startup::begin(&shard, plan, Arc::clone(&failure));
+            }
+        })
+        .map_err(ServeError::Machine)?
+    };
+    let signal = machine::wait_for_stop_signal();
+    tracing::info!("{signal}: stopping");
+    control.send(crate::broker::control::CONTROLLER_SHARD, Letter::Stop);
+    for thread in threads {
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+    let failure = failure.lock().ok().and_then(|mut failure| failure.take());
+    failure.map_or(Ok(()), |reason| Err(ServeError::Startup(reason)))
+}
+
+/// A misspelt name would leave the feature on.
+fn check_features(disabled: &[String]) -> Result<(), ServeError> {
+    let is_known = |name: &str| name == "all" || Features::NAMES.contains(&name);
+    match disabled.iter().find(|name| !is_known(name)) {
+        Some(name) => Err(ServeError::Feature { name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn choose_cpus(cores: &Cores) -> Result<Vec<usize>, ServeError> {
+    let allowed = machine::allowed_cpus();
+    let refuse = |asked: String| ServeError::Cores { asked, allowed: allowed.clone() };
+    match cores {
+        Cores::Auto if allowed.is_empty() => Err(refuse("auto".into())),
+        Cores::Auto => Ok(allowed),
+        Cores::Count(count) if (1..=allowed.len()).contains(&(*count as usize)) => {
+            Ok(allowed[..*count as usize].to_vec())
+        }
+        Cores::Count(count) => Err(refuse(format!("{count} cores"))),
+        Cores::List(list) => {
+            let cpus: Vec<usize> = list.iter().map(|cpu| *cpu as usize).collect();
+            if cpus.iter().all(|cpu| allowed.contains(cpu)) {
+                Ok(cpus)
+            } else {
+                Err(refuse(format!("the CPUs {list:?}")))
+            }
+        }
+    }
+}
+
+fn machine_options(config: &BrokerConfig, cpus: &[usize], features: Features) -> MachineOptions {
+    let l2 = probe::l2_cache_bytes() / limits::RECEIVE_BLOCK_BYTES;
+    let receive_blocks =
+        (2 * l2).next_power_of_two().clamp(limits::RECEIVE_BLOCKS_MIN, limits::RECEIVE_BLOCKS_MAX);
+    // Half for bodies that arrive; a request of the largest size must fit one core.
+    let share = config.memory_bytes.map_or(limits::BODY_BYTES_PER_CORE, |bytes| {
+        usize::try_from(bytes / 2).unwrap_or(usize::MAX) / cpus.len()
+    });
+    let per_core = share.max(config.request_bytes_max as usize + 2 * BLOCK_BYTES);
+    MachineOptions {
+        cpus: cpus.iter().map(|cpu| Some(*cpu)).collect(),
+        ring: RingOptions {
+            spin_max: config.spin_max,
+            receive_blocks: receive_blocks as u16,
+            receive_block_bytes: limits::RECEIVE_BLOCK_BYTES,
+            no_iowait: features.no_iowait,
+        },
+        block_count: (per_core / BLOCK_BYTES).clamp(16, 1 << 20) as u32,
+    }
+}
+
+/// Opens every listener; each port is ours alone.
+fn bind(config: &BrokerConfig) -> Result<Vec<BoundListener>, ServeError> {
+    config.listeners.served.iter().map(|endpoint| bind_one(config, endpoint)).collect()
+}
+
+fn bind_one(config: &BrokerConfig, endpoint: &Endpoint) -> Result<BoundListener, ServeError> {
+    let address = resolve(endpoint)?;
+    let refuse = |error| ServeError::Listen {
+        name: endpoint.name.clone(),
+        address: address.to_string(),
+        error,
+    };
+    let socket = listen(address, config.socket_backlog).map_err(refuse)?;
+    let bound = socket.local_address().map_err(refuse)?;
+    let told = config.listeners.advertised.iter().find(|told| told.name == endpoint.name);
+    let host = told.and_then(|told| told.host.clone());
+    let port = told.map_or(0, |told| told.port);
+    Ok(BoundListener {
+        socket,
+        bound,
+        facts: Listener {
+            name: endpoint.name.clone(),
+            advertised_host: host,
+            advertised_port: if port == 0 { bound.port() } else { port },
+        },
+    })
+}
+
+/// A port may be held for a moment by a process that is gone: the kernel takes a ring apart, and
+/// lets go of the sockets in it, only after its process has ended. A broker that is started as
+/// soon as it was killed must not fail over that.
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<Socket> {
+    let give_up = clock::monotonic() + PORT_WAIT;
+    loop {
+        match Socket::listen(address, backlog) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && clock::monotonic() < give_up =>
+            {
+                std::thread::sleep(PORT_LOOK_AGAIN);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// IPv4 first: many clients resolve names that way and are confused by the other.
+fn resolve(endpoint: &Endpoint) -> Result<SocketAddr, ServeError> {
+    let Some(host) = &endpoint.host else {
+        return Ok((IpAddr::V4(Ipv4Addr::UNSPECIFIED), endpoint.port).into());
+    };
+    let fail = |error: String| ServeError::Resolve {
+        name: endpoint.name.clone(),
+        host: host.clone(),
+        error,
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let found: Vec<SocketAddr> =
+        (bare, endpoint.port).to_socket_addrs().map_err(|error| fail(error.to_string()))?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| fail("it has no address".into()))
+}

@@ -1,0 +1,350 @@
+//! From a data folder to a broker that serves, and back: start on the controller's core, clean stop.
+
+use super::acceptor::{self, BoundListener};
+use super::banner::{self, Banner};
+use super::{connections, strays};
+use crate::broker::call::{Call, PartitionCheckpoint, Reply};
+use crate::broker::open::{FoundDirectory, OpenReport, Opening};
+use crate::broker::{ControllerHost, Shard};
+use crate::config::AppendPath;
+use crate::controller::{BrokerEndpoint, Controller, Registration};
+use crate::log::{
+    AppendMode, CheckpointEntry, CheckpointKind, DirectoryFacts, Log, LogConfig, LogDir, LogError,
+    LogSpec, MetaProperties, list_partitions, open_directory, read_checkpoint, take_clean_marker,
+    write_checkpoint, write_clean_marker,
+};
+use crate::model::{Offset, PartitionIndex, Uuid};
+use crate::runtime::Core;
+use crate::runtime::machine;
+use crate::runtime::probe::{Features, file_system_name};
+use crate::runtime::sync;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+/// Folder of the metadata log in the first log directory.
+const METADATA_FOLDER: &str = "__cluster_metadata-0";
+
+/// What the process has found out before its cores ran.
+pub struct Plan {
+    pub listeners: Vec<BoundListener>,
+    /// Lines for the operator about settings that have no effect.
+    pub notices: Vec<String>,
+    pub cpus: Vec<usize>,
+    pub features: Features,
+    pub file_limit: u64,
+}
+
+/// Starts the broker from the controller's core. A failure ends the process.
+pub fn begin(shard: &Rc<Shard>, plan: Plan, failure: Arc<Mutex<Option<String>>>) {
+    let shard = Rc::clone(shard);
+    shard.core().clone().spawn(async move {
+        if let Err(reason) = start(&shard, plan).await {
+            if let Ok(mut slot) = failure.lock() {
+                *slot = Some(reason);
+            }
+            machine::ask_to_stop();
+        }
+    });
+}
+
+async fn start(shard: &Rc<Shard>, plan: Plan) -> Result<(), String> {
+    let mode = match shard.facts.config.append_path {
+        AppendPath::Auto => AppendMode::Auto,
+        AppendPath::Inline => AppendMode::Inline,
+        AppendPath::Ring => AppendMode::Ring,
+    };
+    let (mut directories, locks) = open_directories(shard).await?;
+    // The locks last as long as the process.
+    std::mem::forget(locks);
+    let is_clean = directories.iter().all(|dir| dir.facts.clean_epoch.is_some());
+    let home = metadata_home(&directories)?;
+    let host = open_controller(shard, home, mode, is_clean, &plan.listeners).await?;
+    strays::put_aside(shard.core(), &host.image(), METADATA_FOLDER, &mut directories).await?;
+    let paths = directories.iter().map(|dir| dir.facts.path.clone()).collect();
+    let file_systems = directories.iter().map(file_system).collect();
+    let reports = open_everywhere(shard, &host, directories, mode).await?;
+    assert!(shard.controller.set(host).is_ok(), "a broker starts once");
+    for (index, listener) in plan.listeners.iter().enumerate() {
+        acceptor::start(shard, &listener.socket, index as u16);
+    }
+    shard.core().spawn(keep_checkpoints(Rc::clone(shard)));
+    banner::print(&Banner {
+        config: &shard.facts.config,
+        image: &shard.image(),
+        plan: &plan,
+        paths,
+        file_systems,
+        reports: &reports,
+        is_clean,
+    });
+    Ok(())
+}
+
+async fn open_directories(shard: &Shard) -> Result<(Vec<FoundDirectory>, Vec<File>), String> {
+    let config = &shard.facts.config;
+    let mut cluster_id: Option<String> = None;
+    let (mut found, mut locks) = (Vec::<FoundDirectory>::new(), Vec::new());
+    let fail = |error: LogError| error.to_string();
+    let new_cluster = random_id().to_string();
+    for path in old_ones_first(shard.core(), &config.log_dirs).await {
+        let fresh = MetaProperties {
+            cluster_id: cluster_id.clone().unwrap_or_else(|| new_cluster.clone()),
+            node_id: config.node_id,
+            directory_id: random_id(),
+        };
+        let core = shard.core();
+        let (facts, lock) = open_directory(core, &path, &fresh).await.map_err(fail)?;
+        locks.push(lock);
+        check_identity(&facts, config.node_id, cluster_id.as_deref())?;
+        cluster_id = Some(facts.meta.cluster_id.clone());
+        found.push(look_around(shard, facts).await?);
+    }
+    let place = |dir: &FoundDirectory| config.log_dirs.iter().position(|p| *p == dir.facts.path);
+    found.sort_by_key(|dir| place(dir));
+    // Only now: a start that is refused leaves every folder as it was.
+    for dir in found.iter().filter(|dir| dir.facts.clean_epoch.is_some()) {
+        take_clean_marker(shard.core(), &dir.facts.path).await.map_err(fail)?;
+    }
+    Ok((found, locks))
+}
+
+/// Directories that say whose they are come first: a new one joins them, wherever it is listed.
+async fn old_ones_first(core: &Core, paths: &[PathBuf]) -> Vec<PathBuf> {
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for path in paths {
+        let is_old = core.stat(&path.join("meta.properties")).await.is_ok();
+        if is_old { &mut old } else { &mut new }.push(path.clone());
+    }
+    old.append(&mut new);
+    old
+}
+
+fn check_identity(
+    facts: &DirectoryFacts,
+    node: crate::model::NodeId,
+    cluster_id: Option<&str>,
+) -> Result<(), String> {
+    let (path, meta) = (facts.path.display(), &facts.meta);
+    if meta.node_id != node {
+        return Err(format!(
+            "{path} belongs to node {}, and this is node {node} (node.id)\n  \
+             fix: set node.id={}, or give this node a folder of its own (log.dirs)",
+            meta.node_id, meta.node_id
+        ));
+    }
+    if let Some(other) = cluster_id.filter(|id| *id != meta.cluster_id) {
+        return Err(format!(
+            "{path} belongs to cluster {}, the folder before it in log.dirs to {other}\n  \
+             fix: list only folders of one cluster",
+            meta.cluster_id
+        ));
+    }
+    Ok(())
+}
+
+/// Reads what a directory holds and what its checkpoints say.
+async fn look_around(shard: &Shard, facts: DirectoryFacts) -> Result<FoundDirectory, String> {
+    let (core, path) = (shard.core(), facts.path.clone());
+    let fail = |error: crate::log::LogError| error.to_string();
+    let folders = list_partitions(core, &path).await.map_err(fail)?;
+    let mut checkpoints: BTreeMap<String, (Offset, Offset)> = BTreeMap::new();
+    let name = |entry: &CheckpointEntry| format!("{}-{}", entry.topic, entry.partition);
+    let kind = CheckpointKind::RecoveryPoint;
+    for entry in read_checkpoint(core, &path, kind).await.map_err(fail)? {
+        checkpoints.entry(name(&entry)).or_default().0 = entry.offset;
+    }
+    for entry in read_checkpoint(core, &path, CheckpointKind::LogStart).await.map_err(fail)? {
+        checkpoints.entry(name(&entry)).or_default().1 = entry.offset;
+    }
+    let (folders, checkpoints) = (Arc::new(folders), Arc::new(checkpoints));
+    Ok(FoundDirectory { facts, folders, checkpoints })
+}
+
+/// Where the metadata log lies: in the first directory, unless it is in another, because the
+/// operator has put a new one before it. A second log would know none of the topics.
+fn metadata_home(dirs: &[FoundDirectory]) -> Result<&FoundDirectory, String> {
+    let has_log = |dir: &&FoundDirectory| dir.folders.iter().any(|name| name == METADATA_FOLDER);
+    let mut homes = dirs.iter().filter(has_log);
+    match (homes.next(), homes.next()) {
+        (Some(first), Some(second)) => Err(format!(
+            "{} and {} both have a metadata log ({METADATA_FOLDER})\n  \
+             fix: list only folders that belong together in log.dirs",
+            first.facts.path.display(),
+            second.facts.path.display()
+        )),
+        (home, _) => home.or(dirs.first()).ok_or_else(|| "log.dirs names no folder".into()),
+    }
+}
+
+async fn open_controller(
+    shard: &Shard,
+    dir: &FoundDirectory,
+    mode: AppendMode,
+    is_clean: bool,
+    listeners: &[BoundListener],
+) -> Result<Rc<ControllerHost>, String> {
+    let config = &shard.facts.config;
+    let (recovery_point, log_start_offset) =
+        dir.checkpoints.get(METADATA_FOLDER).copied().unwrap_or_default();
+    let spec = LogSpec {
+        folder: METADATA_FOLDER.to_string(),
+        topic_id: Uuid::METADATA_TOPIC,
+        recovery_point,
+        log_start_offset,
+        is_clean: dir.facts.clean_epoch.is_some(),
+    };
+    // Metadata are kept whole until snapshots exist.
+    let log_config = LogConfig { retention_ms: -1, retention_bytes: -1, ..LogConfig::default() };
+    let log_dir = LogDir::new(dir.facts.clone(), mode);
+    let (log, recovery) = Log::open(shard.core(), log_dir, spec, log_config)
+        .await
+        .map_err(|error| format!("the metadata log cannot be opened: {error}"))?;
+    for finding in &recovery.findings {
+        tracing::warn!("{METADATA_FOLDER}: {finding}");
+    }
+    let machine = Controller::new(&dir.facts.meta.cluster_id, config);
+    let host = ControllerHost::open(shard.core(), machine, log, config.node_id)
+        .await
+        .map_err(|error| error.to_string())?;
+    let endpoints = listeners.iter().map(|listener| BrokerEndpoint {
+        listener: listener.facts.name.clone(),
+        host: listener.facts.advertised_host.clone().unwrap_or_else(|| local_host(listener)),
+        port: listener.facts.advertised_port,
+    });
+    let registration = Registration {
+        incarnation: random_id(),
+        endpoints: endpoints.collect(),
+        rack: None,
+        log_dirs: vec![dir.facts.meta.directory_id],
+    };
+    host.register(shard.core(), &registration, is_clean)
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(Rc::new(host))
+}
+
+fn local_host(listener: &BoundListener) -> String {
+    match listener.bound.ip() {
+        ip if ip.is_unspecified() => "localhost".to_string(),
+        ip => ip.to_string(),
+    }
+}
+
+async fn open_everywhere(
+    shard: &Rc<Shard>,
+    host: &ControllerHost,
+    directories: Vec<FoundDirectory>,
+    mode: AppendMode,
+) -> Result<Vec<OpenReport>, String> {
+    let parallel = shard.facts.config.recovery_threads_per_dir as usize;
+    let replies = sync::all((0..shard.core_count()).map(|core| {
+        let opening = Opening {
+            image: host.image(),
+            metadata_offset: host.offset(),
+            append_mode: mode,
+            directories: directories.clone(),
+            parallel,
+        };
+        shard.call(core, Call::Open(Box::new(opening)))
+    }))
+    .await;
+    let reports = replies.into_iter().map(|reply| match reply {
+        Reply::Opened(report) => report,
+        _ => unreachable!("an open call has an open reply"),
+    });
+    reports.collect()
+}
+
+fn file_system(dir: &FoundDirectory) -> String {
+    file_system_name(&dir.facts.path).unwrap_or("unknown").to_string()
+}
+
+pub(super) fn random_id() -> Uuid {
+    loop {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the kernel has random bytes");
+        if let Some(id) = Uuid::from_random(bytes) {
+            return id;
+        }
+    }
+}
+
+/// Writes the checkpoint files after a deletion (a new topic of the name must not begin where the old
+/// one ended) and every `log.flush.offset.checkpoint.interval.ms`.
+async fn keep_checkpoints(shard: Rc<Shard>) {
+    let interval = shard.facts.config.recovery_point_checkpoint_interval;
+    loop {
+        sync::race(shard.core().sleep(interval), shard.checkpoints_stale.heard()).await;
+        let _inside = shard.checkpoints_gate.enter().await;
+        let entries = gather(&shard, || Call::Checkpoints).await;
+        write_checkpoints(&shard, &entries).await;
+    }
+}
+
+async fn gather(shard: &Rc<Shard>, call: impl Fn() -> Call) -> Vec<PartitionCheckpoint> {
+    let calls = (0..shard.core_count()).map(|core| shard.call(core, call()));
+    let replies = sync::all(calls).await.into_iter();
+    let lists = replies.map(|reply| match reply {
+        Reply::Checkpoints(entries) => entries,
+        _ => unreachable!("a checkpoint call has a checkpoint reply"),
+    });
+    lists.flatten().collect()
+}
+
+async fn write_checkpoints(shard: &Shard, entries: &[PartitionCheckpoint]) -> bool {
+    type Pick = fn(&PartitionCheckpoint) -> Offset;
+    let kinds: [(CheckpointKind, Pick); 3] = [
+        (CheckpointKind::RecoveryPoint, |entry| entry.recovery_point),
+        (CheckpointKind::LogStart, |entry| entry.log_start_offset),
+        (CheckpointKind::Replication, |entry| entry.high_watermark),
+    ];
+    let mut is_written = true;
+    for path in &shard.facts.config.log_dirs {
+        for (kind, pick) in kinds {
+            let in_dir = entries.iter().filter(|entry| entry.directory == *path);
+            let lines: Vec<_> = in_dir
+                .map(|entry| CheckpointEntry {
+                    topic: entry.topic.clone(),
+                    partition: PartitionIndex(entry.partition),
+                    offset: pick(entry),
+                })
+                .filter(|line| kind != CheckpointKind::LogStart || line.offset.0 > 0)
+                .collect();
+            if let Err(error) = write_checkpoint(shard.core(), path, kind, &lines).await {
+                tracing::error!("a checkpoint was not written: {error}");
+                is_written = false;
+            }
+        }
+    }
+    is_written
+}
+
+/// Only where every log was closed: the marker spares the next start the scan.
+async fn write_clean_markers(shard: &Shard, epoch: i64, entries: &[PartitionCheckpoint]) {
+    for path in &shard.facts.config.log_dirs {
+        if entries.iter().any(|entry| entry.directory == *path && !entry.is_closed) {
+            tracing::error!("{}: not closed cleanly; the next start scans it", path.display());
+        } else if let Err(error) = write_clean_marker(shard.core(), path, epoch).await {
+            tracing::error!("the clean-stop marker was not written: {error}");
+        }
+    }
+}
+
+/// The clean stop: connections, logs, checkpoints, marker; then every core ends its loop.
+pub async fn stop(shard: Rc<Shard>) {
+    if let Some(host) = shard.controller.get() {
+        sync::all((0..shard.core_count()).map(|core| shard.call(core, Call::CloseConnections)))
+            .await;
+        // Nobody else writes the same files meanwhile, nor after this.
+        let _inside = shard.checkpoints_gate.enter().await;
+        let entries = gather(&shard, || Call::CloseLogs).await;
+        let is_closed = host.close(shard.core()).await;
+        if write_checkpoints(&shard, &entries).await && is_closed {
+            write_clean_markers(&shard, host.broker_epoch(), &entries).await;
+        }
+    }
+    connections::halt_all(&shard);
+}
