@@ -24,3 +24,5 @@ pub mod broker;
 pub mod api;
 // floor 7
 pub mod server;
+// floor 8
+pub mod cli;

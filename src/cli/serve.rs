@@ -1,0 +1,79 @@
+//! `highwater serve`: run the broker.
+
+use crate::config::{BrokerConfig, Properties};
+use crate::server;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Run the broker until SIGTERM or Ctrl-C.
+#[derive(clap::Args, Debug)]
+pub struct ServeArgs {
+    /// Kafka's server.properties; without it the broker listens on 127.0.0.1:9092 and keeps its
+    /// data in ./highwater-data
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Address to listen on, in plain text
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+
+    /// Data folder
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Cores to run on: auto, a count, or a list as 0-3,6
+    #[arg(long, value_name = "CORES")]
+    cores: Option<String>,
+
+    /// Any setting, over the file's: KEY=VALUE; may be given more than once
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &ServeArgs) -> ExitCode {
+    let properties = match properties(args) {
+        Ok(properties) => properties,
+        Err(reason) => return fail(&reason),
+    };
+    let (config, notices) = match BrokerConfig::load(&properties) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match server::serve(config, &notices) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn properties(args: &ServeArgs) -> Result<Properties, String> {
+    let mut properties = match &args.config {
+        None => BrokerConfig::standalone(),
+        Some(path) => {
+            let shown = path.display();
+            let bytes =
+                std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+            Properties::parse(&bytes).map_err(|error| format!("{shown}: {error}"))?
+        }
+    };
+    if let Some(address) = &args.listen {
+        properties.set("listeners", format!("PLAINTEXT://{address}"));
+    }
+    if let Some(data) = &args.data {
+        properties.set("log.dirs", data.display().to_string());
+    }
+    if let Some(cores) = &args.cores {
+        properties.set("highwater.cores", cores.clone());
+    }
+    for pair in &args.overrides {
+        let (key, value) =
+            pair.split_once('=').ok_or_else(|| format!("--override {pair}: write KEY=VALUE"))?;
+        properties.set(key.trim(), value.trim());
+    }
+    Ok(properties)
+}
+
+fn fail(reason: &str) -> ExitCode {
+    eprintln!("error: {reason}");
+    ExitCode::FAILURE
+}
