@@ -1,0 +1,94 @@
+//! Memory for requests is bounded: whoever keeps it without need is ended, and all others go on.
+
+mod process;
+
+use highwater::cli::client::{Acks, FetchLimits, fetch_request};
+use highwater::cli::connection::Connection;
+use highwater::model::Offset;
+use highwater::protocol::ApiKey;
+use process::{Broker, PATIENCE, Process, append, batch, free_address, read_from, values};
+
+/// More than the receive buffers of two cores.
+const CROWD: usize = 450;
+
+#[test]
+fn beginnings_of_large_requests_stop_nobody() {
+    let broker = Broker::start();
+    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| broker.connection()).collect();
+    for connection in &mut crowd {
+        connection.send_bytes(&[&(100_i32 << 20).to_be_bytes()[..], &[0; 10]].concat()).unwrap();
+    }
+    let (topic, mut client) = (broker.topic("crowd", 2, &[]), broker.client());
+    for round in 0..20 {
+        append(&mut client, &topic, round % 2, &batch(&["still served"]));
+    }
+    assert_eq!(read_from(&mut client, &topic, 0, Offset::ZERO).len(), 10);
+}
+
+#[test]
+fn beginnings_of_small_requests_stop_nobody() {
+    let broker = Broker::start();
+    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| broker.connection()).collect();
+    for connection in &mut crowd {
+        connection.send_bytes(&[0, 0, 1, 0, 0, 0]).unwrap();
+    }
+    let (topic, mut client) = (broker.topic("small", 2, &[]), broker.client());
+    for round in 0..20 {
+        append(&mut client, &topic, round % 2, &batch(&["still served"]));
+    }
+    // Who goes on is served too.
+    drop(crowd.split_off(10));
+    for connection in &mut crowd {
+        connection.send_bytes(&[0; 252]).unwrap();
+        connection.end().unwrap();
+    }
+}
+
+#[test]
+fn fetches_that_wait_keep_no_buffer_from_others() {
+    let broker = Broker::start();
+    let (topic, mut client) = (broker.topic("waiting", 2, &[]), broker.client());
+    let id = client.topic_id(&topic).unwrap();
+    let version = client.versions().newest(ApiKey::Fetch).unwrap();
+    let limits = FetchLimits { max_wait: PATIENCE, min_bytes: 1, ..FetchLimits::default() };
+    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| broker.connection()).collect();
+    for (connection, partition) in crowd.iter_mut().zip((0..2).cycle()) {
+        let request = fetch_request(&topic, id, partition, Offset::ZERO, limits);
+        connection.send(version, &request, &[]).unwrap();
+    }
+    for partition in 0..2 {
+        append(&mut client, &topic, partition, &batch(&["for all"]));
+    }
+    for connection in &mut crowd {
+        let answer = connection.receive::<highwater::protocol::write::FetchRequest>().unwrap();
+        let records = answer.view().responses.first().unwrap().partitions.first().unwrap().records;
+        assert!(!records.unwrap().bytes.is_empty());
+    }
+}
+
+#[test]
+fn requests_that_stand_still_give_way_when_memory_is_used_up() {
+    let folder = tempfile::tempdir().unwrap();
+    // Memory for one request of the largest size per core.
+    let settings = ["--override", "socket.request.max.bytes=1048576", "--override"];
+    let settings = [&settings[..], &["highwater.memory=1"]].concat();
+    let process = Process::attempt(folder.path(), free_address(), &settings).ready();
+    let broker = Broker { address: process.address, process: Some(process) };
+    let topic = broker.topic("full", 2, &[]);
+    let mut crowd: Vec<Connection> = (0..14).map(|_| broker.connection()).collect();
+    for connection in &mut crowd {
+        // They announce a mebibyte, send a part of it, and stop.
+        connection.send_bytes(&(1_i32 << 20).to_be_bytes()).unwrap();
+        connection.send_bytes(&vec![0; 200_000]).unwrap();
+    }
+    let large = "x".repeat(600_000);
+    for partition in 0..2 {
+        let mut client = broker.client();
+        let sent = client.produce(&topic, partition, Acks::All, &batch(&[&large])).unwrap();
+        assert!(sent.is_some());
+        let read = read_from(&mut client, &topic, partition, Offset::ZERO);
+        assert_eq!(values(&read), [large.as_str()]);
+    }
+    let log = broker.process.as_ref().unwrap().log();
+    assert!(log.contains("half received"), "the reason is in the log");
+}
