@@ -1,5 +1,7 @@
 //! Highwater: a Kafka-compatible broker for Linux.
 
+#![doc = include_str!("ARCHITECTURE.md")]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("Highwater runs on Linux: it is built on io_uring");
 
