@@ -129,7 +129,7 @@ fn floors(source: &Source) -> Vec<Complaint> {
         return Vec::new();
     }
     let Some(room) = source.room() else {
-        return vec![source.complaint(1, "belongs to no room: HOUSE.md section 3 draws them")];
+        return vec![source.complaint(1, "belongs to no room: src/ARCHITECTURE.md lists them")];
     };
     let Some(own) = floor(room) else {
         return vec![
@@ -324,7 +324,7 @@ fn plan(path: &str) -> Option<Complaint> {
     (!in_plan || !in_front).then(|| Complaint {
         path: path.to_string(),
         line: 1,
-        what: "is not in the house's plan: HOUSE.md sections 1 and 3".to_string(),
+        what: "is not in the house's plan: src/ARCHITECTURE.md".to_string(),
     })
 }
 

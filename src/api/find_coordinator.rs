@@ -1,5 +1,5 @@
 //! FindCoordinator (key 10): who coordinates a group. One node coordinates all; its group APIs
-//! come with the next issue, and are not advertised until then.
+//! come next, and are not advertised until then.
 
 use super::context::Context;
 use crate::model::ErrorCode;

@@ -1,7 +1,7 @@
 //! The kernel's world: one io_uring per core.
 //!
 //! Set up SINGLE_ISSUER, DEFER_TASKRUN, COOP_TASKRUN: completions are delivered when this core
-//! asks, never by interrupting it (worth up to 48x in median latency at half load, MEASURED.md 0).
+//! asks, never by interrupting it (worth up to 48x in median latency at half load).
 //! Operations live in the core's slots; the entries point at heap memory that they own.
 #![allow(unsafe_code)]
 

@@ -237,7 +237,7 @@ fn cachestat(fd: RawFd, at: u64, len: u64) -> io::Result<u64> {
 }
 
 /// Whether a send of the range would not wait for the disk. `cachestat` counts pages that are
-/// still being read, so three one-byte reads that refuse to wait follow (MEASURED.md 0, 6).
+/// still being read, so three one-byte reads that refuse to wait follow.
 pub(super) fn is_resident(fd: RawFd, at: u64, len: u64) -> bool {
     const PAGE: u64 = 4096;
     if len == 0 {
