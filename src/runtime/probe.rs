@@ -119,6 +119,24 @@ fn diagnose(error: i32, release: &str, disabled: &str, status: &str, limits: &st
     }
 }
 
+/// Memory that this process may use, in bytes: the machine's, or less where its cgroup says so.
+/// `None` where the kernel does not tell.
+pub fn memory_bytes() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let group = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let path = group.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let max = std::fs::read_to_string(format!("/sys/fs/cgroup{path}/memory.max"));
+    memory_of(&meminfo, &max.unwrap_or_default())
+}
+
+fn memory_of(meminfo: &str, cgroup_max: &str) -> Option<u64> {
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    // "max" is no number: no limit.
+    let limit = cgroup_max.trim().parse::<u64>().ok();
+    [kib.map(|kib| kib * 1024), limit].into_iter().flatten().min()
+}
+
 /// Size of one CPU's L2 cache in bytes; 1 MiB where the kernel does not say.
 pub fn l2_cache_bytes() -> usize {
     let size = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index2/size");
@@ -129,6 +147,15 @@ pub fn l2_cache_bytes() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_the_machine_s_or_what_its_cgroup_leaves() {
+        let meminfo = "MemTotal:       2048 kB\nMemFree:  1 kB\n";
+        assert_eq!(memory_of(meminfo, "max\n"), Some(2 << 20));
+        assert_eq!(memory_of(meminfo, "1048576\n"), Some(1 << 20));
+        assert_eq!(memory_of(meminfo, ""), Some(2 << 20));
+        assert_eq!(memory_of("", ""), None);
+    }
 
     #[test]
     fn each_refusal_names_its_cause_and_its_fix() {

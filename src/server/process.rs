@@ -139,9 +139,12 @@ fn machine_options(config: &BrokerConfig, cpus: &[usize], features: Features) ->
     let receive_blocks =
         (2 * l2).next_power_of_two().clamp(limits::RECEIVE_BLOCKS_MIN, limits::RECEIVE_BLOCKS_MAX);
     // Half for bodies that arrive; a request of the largest size must fit one core.
-    let share = config.memory_bytes.map_or(limits::BODY_BYTES_PER_CORE, |bytes| {
-        usize::try_from(bytes / 2).unwrap_or(usize::MAX) / cpus.len()
-    });
+    let per_core = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX) / cpus.len();
+    let share = match (config.memory_bytes, probe::memory_bytes()) {
+        (Some(bytes), _) => per_core(bytes / 2),
+        (None, Some(memory)) => per_core(memory / 8).min(limits::BODY_BYTES_PER_CORE),
+        (None, None) => limits::BODY_BYTES_PER_CORE,
+    };
     let per_core = share.max(config.request_bytes_max as usize + 2 * BLOCK_BYTES);
     MachineOptions {
         cpus: cpus.iter().map(|cpu| Some(*cpu)).collect(),

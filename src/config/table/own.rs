@@ -16,5 +16,5 @@ pub(super) static SETTINGS: &[Setting] = &[
     served("highwater.strict.records", Boolean, Some("false"), Any, ReadOnly,
         "Whether every record of every batch is checked, not only the batch."),
     served("highwater.memory", Long, Some("0"), AtLeast(0), ReadOnly,
-        "Bytes of memory for requests in flight over all cores; 0 takes a share of the machine's memory."),
+        "Bytes of memory that the broker may use, half of it for large requests that arrive; 0 takes an eighth of the machine's for these, at most 256 MiB a core."),
 ];
