@@ -458,3 +458,18 @@ fn a_request_for_several_partitions_is_answered_for_each() {
         }
     }
 }
+
+#[test]
+fn under_a_flush_policy_what_is_acknowledged_is_what_readers_see() {
+    let broker = Broker::start();
+    for every in ["1", "3"] {
+        let (topic, mut client) =
+            (broker.topic("flushed", 1, &[("flush.messages", every)]), broker.client());
+        for count in 1..=7_i64 {
+            assert_eq!(append(&mut client, &topic, 0, &batch(&["x"])), Offset(count - 1));
+            let fetched = client.fetch(&topic, 0, Offset::ZERO, no_wait()).unwrap();
+            assert_eq!(fetched.high_watermark, Offset(count));
+            assert_eq!(read_batches(&fetched.records).unwrap().len() as i64, count);
+        }
+    }
+}
