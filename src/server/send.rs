@@ -6,6 +6,8 @@ use crate::log::Span;
 use crate::runtime::{Advice, Core, Gather, Socket};
 use std::io;
 
+/// Bytes that one check covers: the slices of one go, unless the socket makes them wait.
+const RESIDENT_BYTES_MAX: usize = 1 << 20;
 /// How often a cold slice is brought in before it is read instead: another reader may push it out
 /// again as fast as it comes.
 const WARM_TRIES: usize = 2;
@@ -14,14 +16,22 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Sends all of a span.
 pub async fn span(core: &Core, socket: &Socket, span: &Span) -> io::Result<()> {
-    let mut sent = 0;
+    let (mut sent, mut resident) = (0, 0);
     while sent < span.len {
         let at = span.position + sent as u64;
+        if sent >= resident {
+            let ahead = (span.len - sent).min(RESIDENT_BYTES_MAX);
+            if may_send_file(core, span, at, ahead).await? {
+                resident = sent + ahead;
+            }
+        }
         let len = (span.len - sent).min(SENDFILE_BYTES_MAX);
-        if !may_send_file(core, span, at, len).await? {
+        // While a worker appends to the file, even a hot page could wait for it.
+        if sent >= resident || span.file.is_being_written() {
             sent += send_read(core, socket, span, at, len.min(READ_BYTES)).await?;
             continue;
         }
+        let len = len.min(resident - sent);
         match core.sendfile(socket, &span.file, at, len) {
             // The file is shorter than the span: the log was cut under it. The answer cannot be
             // completed, so the connection must end.
@@ -29,6 +39,8 @@ pub async fn span(core: &Core, socket: &Socket, span: &Span) -> io::Result<()> {
             Ok(count) => sent += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 socket.wait(core, false).await?;
+                // A slow reader: what was in the cache may have left it.
+                resident = sent;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -44,7 +56,6 @@ pub async fn span(core: &Core, socket: &Socket, span: &Span) -> io::Result<()> {
 /// Whether a sendfile of the range would not wait for the disk; what is cold is brought in first.
 async fn may_send_file(core: &Core, span: &Span, at: u64, len: usize) -> io::Result<bool> {
     for _ in 0..WARM_TRIES {
-        // While a worker appends to the file, even a hot page could wait for it.
         if span.file.is_being_written() {
             return Ok(false);
         }

@@ -20,6 +20,10 @@ use std::time::Duration;
 const DRAIN: Duration = Duration::from_secs(30);
 /// Timers fire this late at worst on an idle core; the rest of the wait for a moment is spun.
 const TIMER_SLACK: Duration = Duration::from_micros(80);
+/// Receive window of a connection (the kernel caps it at `net.core.rmem_max`). Left to itself the
+/// kernel sizes it by chance on loopback: at 64 KiB the reader's own acknowledgements carry the
+/// broker's sending on the reader's core, and the same broker reads 2 or 5 GB/s from run to run.
+const RECEIVE_WINDOW_BYTES: u32 = 2 << 20;
 const LATENCY_MAX: Duration = Duration::from_secs(600);
 
 /// How hard and how long.
@@ -179,6 +183,7 @@ impl Drive {
     async fn connect(&self, address: SocketAddr) -> Result<Socket, LoadError> {
         let io = |source| LoadError::Io { during: "connect", source };
         let socket = Socket::to_connect(address).map_err(io)?;
+        socket.set_buffers(None, Some(RECEIVE_WINDOW_BYTES)).map_err(io)?;
         socket.connect(&self.core, address).await.map_err(io)?;
         socket.set_up().map_err(io)?;
         self.core.sleep_until(self.start).await;
