@@ -58,6 +58,7 @@ const VARIANTS: &[Variant] = &[
     Variant { name: "a ours, as the broker", how: How::Ours(Receive::Mixed, Blocks::Broker) },
     Variant { name: "b ours, pooled only", how: How::Ours(Receive::Pooled, Blocks::Broker) },
     Variant { name: "c ours, direct only", how: How::Ours(Receive::Direct, Blocks::Broker) },
+    Variant { name: "i as a, 64 KiB a receive", how: How::Ours(Receive::Single, Blocks::Broker) },
     Variant { name: "g ours, adaptive", how: How::Ours(Receive::Adaptive, Blocks::Broker) },
     Variant { name: "d raw multishot", how: How::Raw },
     Variant { name: "e tokio-uring", how: How::TokioUring(Flags::Default, usize::MAX) },
@@ -69,6 +70,7 @@ const VARIANTS: &[Variant] = &[
 /// The broker's receive with rings of other sizes.
 const RING_SIZES: &[Variant] = &[
     Variant { name: "a ring of 16 blocks", how: How::Ours(Receive::Mixed, Blocks::Count(16)) },
+    Variant { name: "a ring of 32 blocks", how: How::Ours(Receive::Mixed, Blocks::Count(32)) },
     Variant { name: "a ring of 64 blocks", how: How::Ours(Receive::Mixed, Blocks::Count(64)) },
     Variant { name: "a ring of 256 blocks", how: How::Ours(Receive::Mixed, Blocks::Count(256)) },
 ];
@@ -96,6 +98,8 @@ const CELLS: &[Cell] = &[
     cell("256 KiB x 1", 256, 1),
     cell("256 KiB x 16", 256, 16),
     Cell { variants: RING_SIZES, ..cell("ring size, 1 KiB x 256", 1, 256) },
+    Cell { variants: RING_SIZES, ..cell("ring size, 16 KiB x 16", 16, 16) },
+    Cell { variants: RING_SIZES, ..cell("ring size, 16 KiB x 256", 16, 256) },
 ];
 
 /// What one run of one variant gave.

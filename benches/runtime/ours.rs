@@ -9,9 +9,11 @@ use highwater::runtime::chain;
 use highwater::runtime::machine::{self, Doorbell, MachineOptions};
 use highwater::runtime::sync::Bell;
 use highwater::runtime::{
-    BLOCK_BYTES, BlockMut, Core, File, Gather, Open, Received, RingOptions, Socket,
+    BLOCK_BYTES, BlockMut, Core, File, Gather, Open, RECEIVE_NOW_BLOCKS_MAX, Received, RingOptions,
+    Socket,
 };
 use highwater::server::assembler::Assembler;
+use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::TcpStream;
@@ -23,8 +25,11 @@ use std::time::Duration;
 /// How bytes are received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receive {
-    /// What `server/connection.rs` does: pooled, and blocks for what a large frame still lacks.
+    /// What `server/connection.rs` does: pooled; and what a large frame still lacks with one call
+    /// into many blocks.
     Mixed,
+    /// The same, but one block of 64 KiB a receive.
+    Single,
     /// Only into the receive ring.
     Pooled,
     /// Only into a block that the connection holds while it waits.
@@ -163,6 +168,7 @@ impl Connection {
         let how = self.shard.receive;
         let missing = frames.missing().filter(|missing| *missing > RECEIVE_BLOCK_BYTES / 2);
         match missing {
+            Some(_) if how == Receive::Mixed => self.receive_many(frames).await,
             Some(missing) if how != Receive::Pooled => {
                 let block = self.shard.core.take_block().await;
                 let end = missing.min(block.capacity());
@@ -192,6 +198,38 @@ impl Connection {
                 self.receive_once(frames).await
             }
         }
+    }
+
+    /// Receives all that a frame lacks into as many blocks as it fills.
+    async fn receive_many(&self, frames: &mut Assembler) -> io::Result<bool> {
+        let core = &self.shard.core;
+        let (mut blocks, mut filled) = (SmallVec::<[BlockMut; RECEIVE_NOW_BLOCKS_MAX]>::new(), 0);
+        while let Some(missing) = frames.missing().filter(|missing| *missing > filled) {
+            let count = missing.div_ceil(BLOCK_BYTES).min(RECEIVE_NOW_BLOCKS_MAX);
+            while blocks.len() < count {
+                blocks.push(core.take_block().await);
+            }
+            let wanted = missing.min(count * BLOCK_BYTES) - filled;
+            let received = match core.receive_now(&self.socket, &mut blocks, filled, wanted) {
+                Ok(0) => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                result => result?,
+            };
+            filled += received;
+            let mut left = missing;
+            while filled > 0 && filled >= left.min(BLOCK_BYTES) {
+                let part = left.min(BLOCK_BYTES);
+                frames.push_body(blocks.remove(0).freeze(part));
+                (filled, left) = (filled - part, left - part);
+            }
+            blocks.truncate(usize::from(filled > 0));
+            if received == wanted {
+                core.turn_end().await;
+            } else {
+                self.socket.wait(core, true).await?;
+            }
+        }
+        Ok(true)
     }
 
     /// Receives what is there into a block.

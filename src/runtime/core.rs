@@ -28,6 +28,9 @@ use std::time::Duration;
 /// Blocks of this size hold large bodies while they arrive.
 pub const BLOCK_BYTES: usize = 64 * 1024;
 
+/// Blocks that one receive fills: half a mebibyte, as much as a socket usually has.
+pub const RECEIVE_NOW_BLOCKS_MAX: usize = 8;
+
 /// Handle to the core that the caller runs on; cheap to clone, never leaves its thread.
 #[derive(Clone)]
 pub struct Core(Rc<Inner>);
@@ -186,6 +189,21 @@ impl Core {
     /// disk would have to be asked first; may be short; 0 at the end of the file.
     pub fn read_now(&self, file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         self.inline(|driver| driver.read_now(file, buffer, at))
+    }
+
+    /// Receives what has arrived into the blocks one after the other, from `start` of the first on,
+    /// at most `max` bytes, without waiting: `WouldBlock` when nothing is there, 0 at the end of
+    /// the stream. One call over many blocks: a receive of 64 KiB at a time costs twice as much.
+    pub fn receive_now(
+        &self,
+        socket: &Socket,
+        blocks: &mut [BlockMut],
+        start: usize,
+        max: usize,
+    ) -> io::Result<usize> {
+        assert!(blocks.len() <= RECEIVE_NOW_BLOCKS_MAX);
+        assert!(max > 0 && blocks.first().is_some_and(|first| start < first.capacity()));
+        self.inline(|driver| driver.receive_now(socket, blocks, start, max))
     }
 
     /// Sends up to `len` bytes of `file` at `at` into the socket without waiting: `WouldBlock`
@@ -348,6 +366,11 @@ impl Core {
             core.0.block_waiters.borrow_mut().push_back(context.waker().clone());
             Poll::Pending
         })
+    }
+
+    /// A block, if one is free that nobody waits for.
+    pub fn take_block_now(&self) -> Option<BlockMut> {
+        self.0.block_waiters.borrow().is_empty().then(|| self.0.blocks.take()).flatten()
     }
 
     /// Wakes connections for which there are buffers again; whether there were any.

@@ -1,7 +1,7 @@
 //! The two worlds behind a core: the kernel's ring, and the simulated one. One enum, no trait:
 //! an operation that one of them does not answer does not compile.
 
-use super::buffer::Gather;
+use super::buffer::{BlockMut, Gather};
 use super::clock;
 use super::file::File;
 use super::machine::Doorbell;
@@ -123,6 +123,20 @@ impl Driver {
             Self::Ring(_) => syscall::read_now(file.raw(), buffer, at),
             #[cfg(any(test, feature = "sim"))]
             Self::Sim(sim) => sim.read_now(file, buffer, at),
+        }
+    }
+
+    pub fn receive_now(
+        &mut self,
+        socket: &Socket,
+        blocks: &mut [BlockMut],
+        start: usize,
+        max: usize,
+    ) -> io::Result<usize> {
+        match self {
+            Self::Ring(_) => syscall::receive_now(socket.raw(), blocks, start, max),
+            #[cfg(any(test, feature = "sim"))]
+            Self::Sim(sim) => sim.receive_now(socket, blocks, start, max),
         }
     }
 

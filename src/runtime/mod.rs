@@ -31,7 +31,7 @@ pub(crate) mod testing;
 mod tests;
 mod timer;
 
-pub use self::core::{BLOCK_BYTES, Core};
+pub use self::core::{BLOCK_BYTES, Core, RECEIVE_NOW_BLOCKS_MAX};
 pub use buffer::{BlockMut, Gather, Pool, Slice};
 pub use chain::Chain;
 pub use file::File;

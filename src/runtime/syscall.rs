@@ -1,6 +1,9 @@
 //! System calls that the ring does not cover, or that are cheaper made at once.
 #![allow(unsafe_code)]
 
+use super::buffer::BlockMut;
+use super::core::RECEIVE_NOW_BLOCKS_MAX;
+use smallvec::SmallVec;
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
@@ -179,6 +182,30 @@ pub(super) fn read_now(fd: RawFd, buffer: &mut [u8], at: u64) -> io::Result<usiz
     let iovec = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: the iovec covers a live buffer that nobody else uses.
     check_len(unsafe { libc::preadv2(fd, &raw const iovec, 1, at as i64, libc::RWF_NOWAIT) })
+}
+
+/// Receives into the blocks one after the other, from `start` of the first on, at most `max` bytes;
+/// does not wait. 0 at the end of the stream.
+pub(super) fn receive_now(
+    fd: RawFd,
+    blocks: &mut [BlockMut],
+    start: usize,
+    max: usize,
+) -> io::Result<usize> {
+    let (mut skip, mut left) = (start, max);
+    let mut iovecs = SmallVec::<[libc::iovec; RECEIVE_NOW_BLOCKS_MAX]>::new();
+    for block in blocks {
+        let part = &mut block.as_mut_slice()[skip..];
+        let len = part.len().min(left);
+        iovecs.push(libc::iovec { iov_base: part.as_mut_ptr().cast(), iov_len: len });
+        (skip, left) = (0, left - len);
+    }
+    // SAFETY: plain data, for which all zeroes are valid.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = iovecs.as_mut_ptr();
+    message.msg_iovlen = iovecs.len() as _;
+    // SAFETY: the iovecs cover parts of live blocks, which this call has for itself.
+    check_len(unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) })
 }
 
 pub(super) fn truncate(fd: RawFd, len: u64) -> io::Result<()> {

@@ -98,6 +98,50 @@ async fn work_on_files(core: Core, path: PathBuf) {
 }
 
 #[test]
+fn one_receive_fills_many_blocks_and_none_waits() {
+    let (_folder, path) = folder();
+    run(options(8, 4), &path, receive_into_many_blocks);
+}
+
+/// What a block holds is kept, the others follow it, and not a byte more than asked for is taken.
+async fn receive_into_many_blocks(core: Core) {
+    let (client, server) = pair(&core).await;
+    let mut blocks =
+        vec![core.take_block().await, core.take_block().await, core.take_block().await];
+    let block_bytes = blocks[0].capacity();
+    let sent: Vec<u8> = (0..2 * block_bytes + 100).map(|index| (index % 251) as u8).collect();
+    let nothing = core.receive_now(&server, &mut blocks, 0, block_bytes).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    blocks[0].as_mut_slice()[..10].copy_from_slice(&sent[..10]);
+    let (sender, rest) = (core.clone(), Gather::from_bytes(sent[10..].to_vec()));
+    core.spawn(async move {
+        client.send(&sender, rest, false).await.0.unwrap();
+        client.shut_down();
+    });
+    let mut filled = 10;
+    while filled < 2 * block_bytes + 60 {
+        server.wait(&core, true).await.unwrap();
+        let start = filled % block_bytes;
+        let rest = &mut blocks[filled / block_bytes..];
+        let count = core.receive_now(&server, rest, start, 2 * block_bytes + 60 - filled).unwrap();
+        assert!(count > 0 && filled + count <= 2 * block_bytes + 60);
+        filled += count;
+    }
+    let received: Vec<u8> =
+        blocks.into_iter().flat_map(|block| block.freeze(block_bytes).to_vec()).collect();
+    assert!(received[..filled] == sent[..filled]);
+    let mut last = [core.take_block().await];
+    let mut filled = 0;
+    while filled < 40 {
+        server.wait(&core, true).await.unwrap();
+        filled += core.receive_now(&server, &mut last, filled, block_bytes - filled).unwrap();
+    }
+    assert_eq!(filled, 40);
+    server.wait(&core, true).await.unwrap();
+    assert_eq!(core.receive_now(&server, &mut last, filled, 1).unwrap(), 0, "the stream has ended");
+}
+
+#[test]
 fn bytes_cross_a_connection_and_a_file_is_sent_from_its_cache() {
     let (_folder, path) = folder();
     run(options(8, 4), &path.clone(), |core| cross_a_connection(core, path.join("segment")));

@@ -20,9 +20,13 @@ use crate::limits::{
     RECEIVE_BLOCK_BYTES,
 };
 use crate::runtime::sync::{self, Bell};
-use crate::runtime::{BlockMut, Core, Received, Slice, Socket};
+use crate::runtime::{
+    BLOCK_BYTES, BlockMut, Core, RECEIVE_NOW_BLOCKS_MAX, Received, Slice, Socket,
+};
+use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -44,6 +48,9 @@ pub struct Connection {
     /// When the request under way began, or last filled a block.
     moved_at: Cell<Instant>,
 }
+
+/// Blocks that one receive fills.
+type Blocks = SmallVec<[BlockMut; RECEIVE_NOW_BLOCKS_MAX]>;
 
 /// A large request that arrives, among those of its core.
 struct Arriving<'a> {
@@ -183,48 +190,82 @@ impl Connection {
 
     /// Receives once into a block: the receive ring is empty.
     async fn receive_elsewhere(&self, held: usize) -> Result<Slice, End> {
-        let readable = self.patiently(self.socket.wait(self.core(), true), held).await?;
-        readable.map_err(|_| End::Peer)?;
-        let block = self.take_block(held).await?;
-        let end = block.capacity();
-        let (block, filled) = self.receive_into(block, 0, end, held).await?;
-        Ok(block.freeze(filled))
+        loop {
+            self.await_bytes(held).await?;
+            let mut block = [self.take_block(held).await?];
+            let max = block[0].capacity();
+            if let Some(count) = self.receive_now(&mut block, 0, max)? {
+                let [block] = block;
+                return Ok(block.freeze(count));
+            }
+        }
     }
 
+    /// Receives all that a large frame lacks, as it comes: everything that is there with one call
+    /// into as many blocks as it fills. Only a block that holds bytes is kept while more is awaited.
     async fn receive_large(&self, frames: &mut Assembler) -> Result<(), End> {
         let arriving = Arriving::enter(&self.context.shard, frames.held());
-        while let Some(missing) = missing_much(frames) {
-            let mut block = self.take_block(frames.held()).await?;
-            self.moved_at.set(self.core().now());
-            let end = missing.min(block.capacity());
-            let (mut filled, mut count);
-            filled = 0;
-            while filled < end {
-                let held = frames.held() + block.capacity();
-                (block, count) = self.receive_into(block, filled, end, held).await?;
-                filled += count;
+        let mut blocks = Blocks::new();
+        // Bytes in the first block, which is not full.
+        let mut filled = 0;
+        while let Some(missing) = frames.missing().filter(|missing| *missing > filled) {
+            if blocks.is_empty() {
+                blocks.push(self.take_block(frames.held()).await?);
             }
-            arriving.add(filled);
-            frames.push_body(block.freeze(filled));
+            self.add_blocks(&mut blocks, missing);
+            let space: usize = blocks.iter().map(BlockMut::capacity).sum();
+            let wanted = missing.min(space) - filled;
+            let count = self.receive_now(&mut blocks, filled, wanted)?.unwrap_or(0);
+            arriving.add(count);
+            let held = frames.held();
+            filled = push_full(frames, &mut blocks, filled + count, missing);
+            if frames.held() > held {
+                self.moved_at.set(self.core().now());
+            }
+            blocks.truncate(usize::from(filled > 0));
+            if count == wanted {
+                // There may be more; the others have their turn first.
+                self.core().turn_end().await;
+            } else {
+                let open = blocks.first().map_or(0, BlockMut::capacity);
+                self.await_bytes(frames.held() + open).await?;
+            }
         }
         Ok(())
     }
 
-    /// Receives at least one byte into `block[start..end]`; how many.
-    async fn receive_into(
-        &self,
-        block: BlockMut,
-        start: usize,
-        end: usize,
-        held: usize,
-    ) -> Result<(BlockMut, usize), End> {
-        let receiving = self.socket.receive(self.core(), block, start, end);
-        let (result, block) = self.patiently(receiving, held).await?;
-        self.active_at.set(self.core().now());
-        match result {
-            Ok(0) | Err(_) => Err(End::Peer),
-            Ok(count) => Ok((block, count)),
+    /// Takes the blocks that `missing` bytes need, as far as nobody else waits for one.
+    fn add_blocks(&self, blocks: &mut Blocks, missing: usize) {
+        let wanted = missing.div_ceil(BLOCK_BYTES).min(RECEIVE_NOW_BLOCKS_MAX);
+        while blocks.len() < wanted
+            && let Some(block) = self.core().take_block_now()
+        {
+            blocks.push(block);
         }
+    }
+
+    /// Receives what is there: at least one byte, or `None` if there is nothing yet.
+    fn receive_now(
+        &self,
+        blocks: &mut [BlockMut],
+        start: usize,
+        max: usize,
+    ) -> Result<Option<usize>, End> {
+        match self.core().receive_now(&self.socket, blocks, start, max) {
+            Ok(0) => Err(End::Peer),
+            Ok(count) => {
+                self.active_at.set(self.core().now());
+                Ok(Some(count))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
+            Err(_) => Err(End::Peer),
+        }
+    }
+
+    async fn await_bytes(&self, held: usize) -> Result<(), End> {
+        let readable = self.patiently(self.socket.wait(self.core(), true), held).await?;
+        readable.map_err(|_| End::Peer)
     }
 
     /// A block for what arrives. While all are in use the largest beginnings of requests give way:
@@ -406,6 +447,26 @@ impl Drop for Arriving<'_> {
         self.shard.arriving_count.set(self.shard.arriving_count.get() - 1);
         self.shard.arriving_bytes.set(self.shard.arriving_bytes.get() - self.bytes.get());
     }
+}
+
+/// Moves full blocks into the frame, and the last one, which its end does not fill. `filled` bytes
+/// lie in the blocks, and the frame lacked `missing`. How many are left, in the first block.
+fn push_full(
+    frames: &mut Assembler,
+    blocks: &mut Blocks,
+    mut filled: usize,
+    mut missing: usize,
+) -> usize {
+    while filled > 0 {
+        let part = blocks[0].capacity().min(missing);
+        if filled < part {
+            break;
+        }
+        frames.push_body(blocks.remove(0).freeze(part));
+        filled -= part;
+        missing -= part;
+    }
+    filled
 }
 
 /// What a frame lacks, where that is too much for a receive buffer.

@@ -5,7 +5,7 @@ use super::job::FileJob;
 use super::state::State;
 use crate::base::Instant;
 use crate::model::Timestamp;
-use crate::runtime::buffer::Gather;
+use crate::runtime::buffer::{BlockMut, Gather};
 use crate::runtime::driver::{Done, Turned, Wait};
 use crate::runtime::file::File;
 use crate::runtime::op::{Op, Output};
@@ -132,6 +132,30 @@ impl Sim {
         }
         let bytes = state.disks[self.host].peek(file.sim_inode(), at, buffer.len())?;
         buffer[..bytes.len()].copy_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    pub fn receive_now(
+        &mut self,
+        socket: &Socket,
+        blocks: &mut [BlockMut],
+        start: usize,
+        max: usize,
+    ) -> io::Result<usize> {
+        let state = &mut *self.state.borrow_mut();
+        if !state.is_alive(self.core) {
+            return Err(error(libc::EIO));
+        }
+        let space: usize = blocks.iter().map(BlockMut::capacity).sum();
+        let received = state.network.receive(socket.sim().id, max.min(space - start));
+        let bytes = received.unwrap_or_else(|| Err(error(libc::EAGAIN)))?;
+        let (mut skip, mut rest) = (start, &bytes[..]);
+        for block in blocks {
+            let part = &mut block.as_mut_slice()[skip..];
+            let (now, later) = rest.split_at(part.len().min(rest.len()));
+            part[..now.len()].copy_from_slice(now);
+            (skip, rest) = (0, later);
+        }
         Ok(bytes.len())
     }
 

@@ -487,7 +487,7 @@ impl Network {
     }
 
     /// Bytes that are there, none at the end of the stream; `None` while neither is.
-    fn receive(&mut self, socket: u64, len: usize) -> Option<io::Result<Vec<u8>>> {
+    pub fn receive(&mut self, socket: u64, len: usize) -> Option<io::Result<Vec<u8>>> {
         let Some(Side::Stream(stream)) = self.sides.get_mut(&socket) else {
             return Some(Err(error(libc::ENOTCONN)));
         };
