@@ -11,6 +11,7 @@ use super::ring::{Ring, RingOptions};
 use super::syscall;
 use crossbeam::channel::{Sender, bounded};
 use crossbeam::queue::ArrayQueue;
+use std::collections::VecDeque;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -73,21 +74,38 @@ impl Doorbell {
 
 enum Job {
     Close(OwnedFd),
-    Truncate { file: File, len: u64, slot: u32, home: Arc<Offload> },
-    List { path: CString, slot: u32, home: Arc<Offload> },
+    Ask(Question, Arc<Answers>),
+}
+
+/// An operation that the offload does, and the slot that waits for it.
+struct Question {
+    slot: u32,
+    what: Asked,
+}
+
+enum Asked {
+    Truncate { file: File, len: u64 },
+    List { path: CString },
 }
 
 impl Job {
     fn run(self) {
         match self {
             Self::Close(fd) => drop(fd),
-            Self::Truncate { file, len, slot, home } => {
-                home.answer(slot, syscall::truncate(file.raw(), len).map(|()| Output::None));
-            }
-            Self::List { path, slot, home } => {
-                home.answer(slot, list(&path).map(Output::Entries));
-            }
+            Self::Ask(question, home) => home.put(question.answer()),
         }
+    }
+}
+
+impl Question {
+    fn answer(self) -> Done {
+        let output = match self.what {
+            Asked::Truncate { file, len } => {
+                syscall::truncate(file.raw(), len).map(|()| Output::None)
+            }
+            Asked::List { path } => list(&path).map(Output::Entries),
+        };
+        Done { slot: self.slot, result: 0, flags: 0, output: Some(output) }
     }
 }
 
@@ -108,7 +126,7 @@ fn list(path: &CString) -> io::Result<Vec<DirEntry>> {
 fn jobs() -> &'static Sender<Job> {
     static JOBS: OnceLock<Sender<Job>> = OnceLock::new();
     JOBS.get_or_init(|| {
-        let (sender, receiver) = bounded::<Job>(1024);
+        let (sender, receiver) = bounded::<Job>(JOBS_MAX);
         let worker = std::thread::Builder::new().name("offload".into());
         let started = worker.spawn(move || receiver.iter().for_each(Job::run));
         started.expect("the offload thread starts with the process");
@@ -116,16 +134,40 @@ fn jobs() -> &'static Sender<Job> {
     })
 }
 
+/// Jobs that wait for the offload thread, of all cores together.
+const JOBS_MAX: usize = 1024;
+/// Jobs of one core that are away: as many as it has places for their answers.
+const AWAY_MAX: usize = 256;
+
 /// Closes a file off the core: the last close of a large unlinked file frees all its pages.
 pub(super) fn close_later(fd: OwnedFd) {
     // A full queue closes here: a rare stall is better than an unbounded queue.
     drop(jobs().try_send(Job::Close(fd)));
 }
 
-/// One core's way to the offload thread and back.
-pub(super) struct Offload {
+/// Where the offload thread leaves what it did for a core.
+struct Answers {
     done: ArrayQueue<Done>,
     doorbell: Arc<Doorbell>,
+}
+
+impl Answers {
+    fn put(&self, done: Done) {
+        let is_there = self.done.push(done).is_ok();
+        assert!(is_there, "no more jobs are away than answers have places");
+        self.doorbell.ring();
+    }
+}
+
+/// One core's way to the offload thread and back. Each job that is away has a place for its
+/// answer, so that the thread never waits for a core, nor a core for the thread: what is too much
+/// waits here.
+pub(super) struct Offload {
+    answers: Arc<Answers>,
+    away: usize,
+    waiting: VecDeque<Question>,
+    /// Answers of questions that this core had to see to itself.
+    own: Vec<Done>,
 }
 
 /// What became of an operation that was shown to the offload.
@@ -136,44 +178,52 @@ pub(super) enum Offered {
 }
 
 impl Offload {
-    pub fn new(doorbell: Arc<Doorbell>) -> Arc<Self> {
-        Arc::new(Self { done: ArrayQueue::new(256), doorbell })
+    pub fn new(doorbell: Arc<Doorbell>) -> Self {
+        let answers = Arc::new(Answers { done: ArrayQueue::new(AWAY_MAX), doorbell });
+        Self { answers, away: 0, waiting: VecDeque::new(), own: Vec::new() }
     }
 
     /// Takes the operations that the ring does not have on every kernel that we run on.
-    pub fn offer(self: &Arc<Self>, slot: u32, op: &Op) -> Offered {
-        let home = Arc::clone(self);
-        let job = match op {
-            Op::Truncate { file, len } => {
-                Job::Truncate { file: file.clone(), len: *len, slot, home }
-            }
-            Op::List { path } => Job::List { path: path.clone(), slot, home },
+    pub fn offer(&mut self, slot: u32, op: &Op) -> Offered {
+        let what = match op {
+            Op::Truncate { file, len } => Asked::Truncate { file: file.clone(), len: *len },
+            Op::List { path } => Asked::List { path: path.clone() },
             _ => return Offered::NotMine,
         };
-        if let Err(refused) = jobs().try_send(job) {
-            refused.into_inner().run();
-        }
+        self.waiting.push_back(Question { slot, what });
+        self.send_waiting();
         Offered::Taken
     }
 
-    fn answer(&self, slot: u32, output: io::Result<Output>) {
-        let mut done = Done { slot, result: 0, flags: 0, output: Some(output) };
-        while let Err(back) = self.done.push(done) {
-            done = back;
-            self.doorbell.ring();
-            std::thread::yield_now();
+    fn send_waiting(&mut self) {
+        while self.away < AWAY_MAX {
+            let Some(question) = self.waiting.pop_front() else { return };
+            match jobs().try_send(Job::Ask(question, Arc::clone(&self.answers))) {
+                Ok(()) => self.away += 1,
+                Err(refused) => {
+                    let Job::Ask(question, _) = refused.into_inner() else { return };
+                    // The next answer wakes this core, and it tries again. Where none will come,
+                    // a rare stall is better than a wait for others.
+                    if self.away > 0 {
+                        return self.waiting.push_front(question);
+                    }
+                    self.own.push(question.answer());
+                }
+            }
         }
-        self.doorbell.ring();
     }
 
     pub fn has_done(&self) -> bool {
-        !self.done.is_empty()
+        !self.own.is_empty() || !self.answers.done.is_empty()
     }
 
-    pub fn reap(&self, done: &mut Vec<Done>) {
-        while let Some(one) = self.done.pop() {
+    pub fn reap(&mut self, done: &mut Vec<Done>) {
+        done.append(&mut self.own);
+        while let Some(one) = self.answers.done.pop() {
+            self.away -= 1;
             done.push(one);
         }
+        self.send_waiting();
     }
 }
 
@@ -265,6 +315,11 @@ impl Drop for CrashOnPanic {
     }
 }
 
+/// Starts a thread that is no core: it may wait for the world.
+pub fn start_aside(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(ASIDE_STACK_BYTES).spawn(work)
+}
+
 /// CPUs that this process may run on.
 pub fn allowed_cpus() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
@@ -281,6 +336,9 @@ fn stop_signals() -> libc::sigset_t {
     }
     set
 }
+
+/// Stack of a thread that is no core.
+const ASIDE_STACK_BYTES: usize = 256 << 10;
 
 /// Keeps SIGTERM and SIGINT for [`wait_for_stop_signal`]. Called before any thread is started.
 pub fn hold_stop_signals() {
@@ -326,4 +384,35 @@ pub fn raise_open_files() -> u64 {
     // SAFETY: the target is live.
     unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
     limit.rlim_cur
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_that_asks_for_more_than_answers_have_places_goes_on() {
+        const COUNT: u32 = 3 * (JOBS_MAX + AWAY_MAX) as u32;
+        let folder = tempfile::tempdir().unwrap();
+        let path = CString::new(folder.path().as_os_str().as_bytes()).unwrap();
+        let mut offload = Offload::new(Arc::new(Doorbell::new().unwrap()));
+        for slot in 0..COUNT {
+            assert!(matches!(
+                offload.offer(slot, &Op::List { path: path.clone() }),
+                Offered::Taken
+            ));
+        }
+        assert!(offload.away <= AWAY_MAX && !offload.waiting.is_empty());
+        let mut done = Vec::new();
+        while done.len() < COUNT as usize {
+            offload.reap(&mut done);
+            assert!(offload.away <= AWAY_MAX);
+            std::thread::yield_now();
+        }
+        let mut slots: Vec<u32> = done.iter().map(|one| one.slot).collect();
+        slots.sort_unstable();
+        assert!(slots.into_iter().eq(0..COUNT), "each is answered, once");
+        assert!(done.iter().all(|one| matches!(one.output, Some(Ok(Output::Entries(_))))));
+        assert!(!offload.has_done() && offload.away == 0 && offload.waiting.is_empty());
+    }
 }

@@ -17,7 +17,6 @@ use io_uring::types::{BufRingEntry, CancelBuilder, Fd, FsyncFlags, Timespec};
 use io_uring::{EnterFlags, IoUring, opcode, squeue};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -53,7 +52,7 @@ pub(super) struct Ring {
     /// Kernel-written or kernel-read structures of operations in flight, by slot.
     stats: Vec<(u32, Box<libc::statx>)>,
     addresses: Vec<(u32, Box<syscall::RawAddress>)>,
-    offload: Arc<Offload>,
+    offload: Offload,
     enter_flags: EnterFlags,
     spin: Spin,
 }
@@ -69,7 +68,7 @@ struct EnterArgument {
 
 impl Ring {
     /// Makes the ring of the calling thread.
-    pub fn new(options: &RingOptions, offload: Arc<Offload>) -> io::Result<Self> {
+    pub fn new(options: &RingOptions, offload: Offload) -> io::Result<Self> {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
