@@ -9,11 +9,26 @@ pub const UNPACKED_BYTES_MAX: usize = 64 << 20;
 /// Requests that one connection may have open; it is not read further before one is answered.
 pub const OPEN_REQUESTS_MAX: usize = 256;
 
-/// Bytes of requests that one connection may have open; one of any legal size always may be.
+/// Bytes of requests that one connection may have open, with what their answers may take; one of
+/// any legal size always may be.
 pub const OPEN_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of answers that wait for one connection's client to read; beyond it no request is read.
 pub const OUTBOX_BYTES_MAX: usize = 8 << 20;
+
+/// Elements of all arrays of one request together. An element may be one byte on the wire and
+/// hundreds in memory and in the answer, so that bytes alone bound neither.
+pub const REQUEST_ELEMENTS_MAX: u32 = 1 << 17;
+
+/// What one partition of a produce may cost beyond its bytes: its outcome, and its part of the
+/// answer with the reason of a failure.
+pub const PRODUCE_PART_BYTES: usize = 256;
+
+/// Bytes of settings in one answer of DescribeConfigs; what follows is to be asked for anew.
+pub const CONFIGS_BYTES_MAX: usize = 32 << 20;
+
+/// Memory of one request that is kept for the next; what was larger goes back to the allocator.
+pub const KEPT_BYTES_MAX: usize = 256 << 10;
 
 /// Frames that one connection may have handled in one turn of the loop: then others have theirs.
 pub const FRAMES_PER_TURN_MAX: usize = 32;
@@ -40,6 +55,10 @@ pub const BODY_BYTES_PER_CORE: usize = 256 << 20;
 /// one that holds its share waits for more before it gives up what it has.
 pub const ARRIVAL_PATIENCE: Duration = Duration::from_secs(5);
 
+// A connection's open requests cost little more than what one legal request may cost alone.
+const _: () = assert!(REQUEST_ELEMENTS_MAX as usize * PRODUCE_PART_BYTES <= 2 * OPEN_BYTES_MAX);
+// The largest legal request that Kafka's clients are known to send: all topics of a large cluster.
+const _: () = assert!(REQUEST_ELEMENTS_MAX > 100_000);
 const _: () = assert!(RECEIVE_BLOCKS_MIN.is_power_of_two() && RECEIVE_BLOCKS_MAX.is_power_of_two());
 // A frame that fits a receive block never needs a large one.
 const _: () = assert!(RECEIVE_BLOCK_BYTES <= BLOCK_BYTES);

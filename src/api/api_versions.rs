@@ -19,7 +19,7 @@ const SUPPORTED: &[(&str, i16, i16)] = &[
     ("transaction.version", 0, 0),
 ];
 
-/// Longest client software name or version that is kept.
+/// As much of a client's software name and version is kept; Kafka takes them at any length.
 const SOFTWARE_LEN_MAX: usize = 128;
 
 pub fn answer<'a>(
@@ -32,9 +32,10 @@ pub fn answer<'a>(
     if version >= 3 {
         let (name, software) = (request.client_software_name, request.client_software_version);
         if is_software(name) && is_software(software) {
-            *context.client.borrow_mut() = Some((name.to_string(), software.to_string()));
+            let kept = |text: &str| text.chars().take(SOFTWARE_LEN_MAX).collect();
+            *context.client.borrow_mut() = Some((kept(name), kept(software)));
         } else {
-            // KIP-511: names and versions of letters, digits, '-' and '.'.
+            // KIP-511: letters and digits, and between them '-' and '.' too.
             answer = write::ApiVersionsResponse {
                 error_code: ErrorCode::InvalidRequest.code(),
                 ..write::ApiVersionsResponse::default()
@@ -99,7 +100,6 @@ fn response<'a>(context: &Context, version: i16) -> write::ApiVersionsResponse<'
 fn is_software(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     let ends = [text.bytes().next(), text.bytes().last()];
-    text.len() <= SOFTWARE_LEN_MAX
-        && text.bytes().all(inner)
+    text.bytes().all(inner)
         && ends.iter().all(|end| end.is_some_and(|byte| byte.is_ascii_alphanumeric()))
 }

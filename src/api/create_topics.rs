@@ -1,21 +1,39 @@
 //! CreateTopics (key 19).
 
 use super::context::Context;
+use super::describe_configs::DescribeError;
 use super::dispatch::Asked;
 use super::error::ToCode;
 use crate::broker::control::{Command, Outcome};
 use crate::config::describe_topic;
 use crate::controller::{CreateError, CreatedTopic};
+use crate::limits::CONFIGS_BYTES_MAX;
 use crate::model::ErrorCode;
 use crate::protocol::message::write::create_topics::{CreatableTopicConfigs, CreatableTopicResult};
 use crate::protocol::{Parse as _, read, write};
+
+/// What a topic may cost: all of its settings in the answer, as structs and as bytes.
+const TOPIC_BYTES: usize = 8 << 10;
+/// Topics of one answer that come with their settings: a name of three bytes has kilobytes of
+/// them.
+const DESCRIBED_MAX: usize = CONFIGS_BYTES_MAX / TOPIC_BYTES;
+
+/// What answering may cost.
+pub fn cost(request: &read::CreateTopicsRequest<'_>) -> usize {
+    (request.topics.len() * TOPIC_BYTES).min(CONFIGS_BYTES_MAX)
+}
 
 pub async fn answer(context: &Context, asked: &Asked) -> Vec<u8> {
     let version = asked.version;
     let command = Command::CreateTopics { frame: asked.frame(), version };
     let topics = match context.shard.command(command).await {
         Outcome::Created(outcomes) => {
-            outcomes.into_iter().map(|(name, result)| describe(context, name, &result)).collect()
+            let numbered = outcomes.into_iter().enumerate();
+            let describe_one = |(place, (name, result)): (usize, (String, Result<_, _>))| {
+                // Version 4 and older have no place for settings.
+                describe(context, name, &result, version >= 5 && place < DESCRIBED_MAX)
+            };
+            numbered.map(describe_one).collect()
         }
         _ => failed(asked),
     };
@@ -26,6 +44,7 @@ fn describe(
     context: &Context,
     name: String,
     result: &Result<CreatedTopic, CreateError>,
+    with_configs: bool,
 ) -> CreatableTopicResult<'static> {
     let mut answer = CreatableTopicResult { name: name.into(), ..CreatableTopicResult::default() };
     match result {
@@ -33,7 +52,11 @@ fn describe(
             answer.topic_id = created.id;
             answer.num_partitions = created.partitions as i32;
             answer.replication_factor = created.replication_factor as i16;
-            answer.configs = Some(configs(context, created));
+            answer.configs = with_configs.then(|| configs(context, created));
+            if !with_configs {
+                // The client takes the settings for withheld, and the topic for created.
+                answer.topic_config_error_code = DescribeError::AnswerTooLarge.code().code();
+            }
         }
         Err(error) => {
             answer.error_code = error.code().code();

@@ -9,6 +9,14 @@ use crate::model::ErrorCode;
 use crate::protocol::message::write::delete_topics::DeletableTopicResult;
 use crate::protocol::{Parse as _, read, write};
 
+/// What a topic may cost: its entry in the answer, with the reason of a failure.
+const TOPIC_BYTES: usize = 320;
+
+/// What answering may cost.
+pub fn cost(request: &read::DeleteTopicsRequest<'_>) -> usize {
+    (request.topics.len() + request.topic_names.len()) * TOPIC_BYTES
+}
+
 pub async fn answer(context: &Context, asked: &Asked) -> Vec<u8> {
     let command = Command::DeleteTopics { frame: asked.frame(), version: asked.version };
     let responses = match context.shard.command(command).await {

@@ -64,7 +64,7 @@ fn unknown(name: &str) -> TopicAnswer<'static> {
     TopicAnswer {
         error_code: code.code(),
         name: Some(name.to_string().into()),
-        topic_authorized_operations: i32::MIN,
+        topic_authorized_operations: topic_operations(true),
         ..TopicAnswer::default()
     }
 }

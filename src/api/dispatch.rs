@@ -8,16 +8,26 @@ use super::{
     describe_topic_partitions, fetch, find_coordinator, init_producer_id, list_offsets, metadata,
     offset_for_leader_epoch, produce,
 };
+use crate::limits::{PRODUCE_PART_BYTES, REQUEST_ELEMENTS_MAX};
 use crate::protocol::{ApiKey, Encode, ProtocolError, Reader, RequestHeader, Writer, frame};
 use crate::runtime::{Chain, chain};
 use bumpalo::Bump;
 use std::rc::Rc;
 
+/// A request that was begun.
+pub struct Begun {
+    pub pending: Pending,
+    /// Bytes that it may take beyond its own until its answer is written: the answer, and what it
+    /// is made from. Charged to its connection, so that small requests for large answers cannot
+    /// be piled up.
+    pub charge: usize,
+}
+
 /// A request whose answer is made by a task.
 pub struct Asked {
     pub api: ApiKey,
     pub version: i16,
-    correlation_id: i32,
+    pub correlation_id: i32,
     frame: Chain,
 }
 
@@ -52,10 +62,11 @@ pub fn encode(api: ApiKey, version: i16, correlation_id: i32, body: &impl Encode
 }
 
 /// Begins a request. An error closes the connection: what it says cannot be answered.
-pub fn begin(context: &Rc<Context>, frame: Chain) -> Result<Pending, MustClose> {
+pub fn begin(context: &Rc<Context>, frame: Chain) -> Result<Begun, MustClose> {
     let list = frame.piece_list();
     let arena = Bump::new();
-    let mut reader = Reader::new(chain::pieces(&list), &arena);
+    let mut reader =
+        Reader::new(chain::pieces(&list), &arena).with_elements_max(REQUEST_ELEMENTS_MAX);
     let header = RequestHeader::parse(&mut reader).map_err(|error| close(None, &error))?;
     let Some(row) = registry::row(header.api) else {
         let name = header.api.name();
@@ -65,16 +76,27 @@ pub fn begin(context: &Rc<Context>, frame: Chain) -> Result<Pending, MustClose> 
         return unsupported(context, &header);
     }
     let result = match row.road {
-        Road::Produce => produce::begin(context, &header, reader, &frame).map(Pending::Produce),
-        Road::Fetch => fetch::begin(context, &header, reader, &frame).map(Pending::Fetch),
-        Road::AtOnce => at_once(context, &header, reader).map(Pending::Now),
-        Road::Task => check(&header, reader).map(|()| {
+        Road::Produce => produce::begin(context, &header, reader, &frame).map(|job| {
+            let charge = job.part_count * PRODUCE_PART_BYTES;
+            Begun { pending: Pending::Produce(job), charge }
+        }),
+        Road::Fetch => fetch::begin(context, &header, reader, &frame)
+            .map(|job| Begun { pending: Pending::Fetch(job), charge: 0 }),
+        Road::AtOnce => at_once(context, &header, reader).map(Begun::now),
+        Road::Task => check(context, &header, reader).map(|charge| {
             let (api, version) = (header.api, header.version);
             let correlation_id = header.correlation_id;
-            task(context, Asked { api, version, correlation_id, frame: frame.clone() })
+            let asked = Asked { api, version, correlation_id, frame: frame.clone() };
+            Begun { pending: task(context, asked), charge }
         }),
     };
     result.map_err(|error| close(Some(&header), &error))
+}
+
+impl Begun {
+    fn now(answer: Vec<u8>) -> Self {
+        Self { charge: answer.len(), pending: Pending::Now(answer) }
+    }
 }
 
 fn close(header: Option<&RequestHeader<'_>>, error: &ProtocolError) -> MustClose {
@@ -88,9 +110,10 @@ fn close(header: Option<&RequestHeader<'_>>, error: &ProtocolError) -> MustClose
 
 /// A version that is not spoken. ApiVersions is answered in version 0, so that the client learns
 /// what is; everything else ends the connection, as in Kafka.
-fn unsupported(context: &Context, header: &RequestHeader<'_>) -> Result<Pending, MustClose> {
+fn unsupported(context: &Context, header: &RequestHeader<'_>) -> Result<Begun, MustClose> {
     if header.api == ApiKey::ApiVersions {
-        return Ok(Pending::Now(api_versions::answer_unsupported(context, header.correlation_id)));
+        let answer = api_versions::answer_unsupported(context, header.correlation_id);
+        return Ok(Begun::now(answer));
     }
     let versions = header.api.facts().versions.clone();
     Err(MustClose(format!(
@@ -118,9 +141,6 @@ fn at_once(
         ApiKey::FindCoordinator => {
             encode(api, version, correlation_id, &find_coordinator::answer(context, body, version)?)
         }
-        ApiKey::DescribeConfigs => {
-            encode(api, version, correlation_id, &describe_configs::answer(context, body, version)?)
-        }
         ApiKey::DescribeTopicPartitions => {
             let answer = describe_topic_partitions::answer(context, body, version)?;
             encode(api, version, correlation_id, &answer)
@@ -129,21 +149,35 @@ fn at_once(
     })
 }
 
-/// Parses a body that a task will read again.
-fn check(header: &RequestHeader<'_>, body: Reader<'_>) -> Result<(), ProtocolError> {
+/// Parses a body that a task will read again; gives what the request may cost.
+fn check(
+    context: &Context,
+    header: &RequestHeader<'_>,
+    body: Reader<'_>,
+) -> Result<usize, ProtocolError> {
     use crate::protocol::{Parse as _, read};
     let version = header.version;
-    match header.api {
-        ApiKey::Metadata => read::MetadataRequest::parse(body, version).map(drop),
-        ApiKey::CreateTopics => read::CreateTopicsRequest::parse(body, version).map(drop),
-        ApiKey::DeleteTopics => read::DeleteTopicsRequest::parse(body, version).map(drop),
-        ApiKey::ListOffsets => read::ListOffsetsRequest::parse(body, version).map(drop),
-        ApiKey::InitProducerId => read::InitProducerIdRequest::parse(body, version).map(drop),
+    Ok(match header.api {
+        ApiKey::Metadata => metadata::cost(context, &read::MetadataRequest::parse(body, version)?),
+        ApiKey::CreateTopics => {
+            create_topics::cost(&read::CreateTopicsRequest::parse(body, version)?)
+        }
+        ApiKey::DeleteTopics => {
+            delete_topics::cost(&read::DeleteTopicsRequest::parse(body, version)?)
+        }
+        ApiKey::DescribeConfigs => {
+            describe_configs::cost(&read::DescribeConfigsRequest::parse(body, version)?)
+        }
+        ApiKey::ListOffsets => list_offsets::cost(&read::ListOffsetsRequest::parse(body, version)?),
+        ApiKey::InitProducerId => {
+            read::InitProducerIdRequest::parse(body, version)?;
+            init_producer_id::ANSWER_BYTES
+        }
         ApiKey::OffsetForLeaderEpoch => {
-            read::OffsetForLeaderEpochRequest::parse(body, version).map(drop)
+            offset_for_leader_epoch::cost(&read::OffsetForLeaderEpochRequest::parse(body, version)?)
         }
         _ => unreachable!("the registry says who is a task"),
-    }
+    })
 }
 
 fn task(context: &Rc<Context>, asked: Asked) -> Pending {
@@ -155,6 +189,7 @@ fn task(context: &Rc<Context>, asked: Asked) -> Pending {
             ApiKey::Metadata => metadata::answer(&context, &asked).await,
             ApiKey::CreateTopics => create_topics::answer(&context, &asked).await,
             ApiKey::DeleteTopics => delete_topics::answer(&context, &asked).await,
+            ApiKey::DescribeConfigs => describe_configs::answer(&context, &asked).await,
             ApiKey::ListOffsets => list_offsets::answer(&context, &asked).await,
             ApiKey::InitProducerId => init_producer_id::answer(&context, &asked).await,
             ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch::answer(&context, &asked).await,

@@ -1,6 +1,7 @@
 //! The one place where errors of the rooms become Kafka's codes. Matches are exhaustive: a new
 //! variant does not compile until someone has decided what clients see.
 
+use super::describe_configs::DescribeError;
 use crate::broker::call::OffsetError;
 use crate::broker::control::ProducerIdError;
 use crate::broker::fetch::ReadError;
@@ -146,6 +147,20 @@ impl ToCode for CreateError {
             Self::ReplicationFactor | Self::Placement(_) => ErrorCode::InvalidReplicationFactor,
             Self::Partitions => ErrorCode::InvalidPartitions,
             Self::TooManyPartitions | Self::BatchTooLarge => ErrorCode::PolicyViolation,
+        }
+    }
+}
+
+impl ToCode for DescribeError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Name(_) => ErrorCode::InvalidTopicException,
+            Self::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
+            Self::OtherBroker { .. } | Self::NoBrokerId(_) | Self::Kind(_) => {
+                ErrorCode::InvalidRequest
+            }
+            Self::Value(_) => ErrorCode::InvalidConfig,
+            Self::AnswerTooLarge => ErrorCode::PolicyViolation,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::broker::fetch_session::{
     Answered, EntryIndex, FetchEntries, NewEntry, PartitionKey, SessionCache, SessionContext,
     SessionError, SessionRequest,
 };
+use crate::limits::KEPT_BYTES_MAX;
 use crate::log::Span;
 use crate::model::{ErrorCode, LeaderEpoch, Offset, TopicId};
 use crate::protocol::message::write::fetch::{EpochEndOffset, PartitionData};
@@ -37,6 +38,8 @@ const READ_COMMITTED: i8 = 1;
 /// Jobs that a connection keeps for its next fetches, and the largest request that one may keep.
 const SPARE_JOBS_MAX: usize = 4;
 const SPARE_REQUEST_BYTES_MAX: usize = 64 << 10;
+/// Answers that may be done and not written before a lane goes on.
+const READY_BYTES_MAX: usize = 1 << 20;
 
 /// A fetch on its way; the lane leaves the encoded answer in it. Used again and again.
 #[derive(Default)]
@@ -63,6 +66,8 @@ pub struct FetchLane {
     is_closed: Cell<bool>,
     /// Jobs that were answered, with their buffers.
     spare: RefCell<Vec<Rc<FetchJob>>>,
+    /// Bytes of the answers that are done and not written, those of files aside.
+    ready_bytes: Cell<usize>,
 }
 
 /// What the lane's task uses again and again.
@@ -77,6 +82,13 @@ struct Memory {
     outcomes: Vec<ReadOutcome>,
     /// By place in `order`: whether it belongs into the answer.
     included: Vec<bool>,
+}
+
+impl Memory {
+    /// Whether it is more than what is kept for the next fetch.
+    fn is_large(&self) -> bool {
+        self.order.capacity() * size_of::<ReadOutcome>() > KEPT_BYTES_MAX
+    }
 }
 
 /// Checks a fetch and puts it on its connection's lane.
@@ -104,6 +116,7 @@ fn open_lane(context: &Rc<Context>) -> Rc<FetchLane> {
         bell: Bell::default(),
         is_closed: Cell::new(false),
         spare: RefCell::default(),
+        ready_bytes: Cell::new(0),
     });
     let shard = Rc::clone(&context.shard);
     let (bell, owned) = (Rc::clone(&context.bell), Rc::clone(&lane));
@@ -111,8 +124,7 @@ fn open_lane(context: &Rc<Context>) -> Rc<FetchLane> {
         let fetcher = shard.open_fetcher();
         let mut memory = Memory::default();
         while !owned.is_closed.get() {
-            let next = owned.queue.borrow_mut().pop_front();
-            let Some(job) = next else {
+            let Some(job) = owned.next() else {
                 owned.bell.heard().await;
                 continue;
             };
@@ -123,7 +135,10 @@ fn open_lane(context: &Rc<Context>) -> Rc<FetchLane> {
                 }
             };
             crate::runtime::sync::race(run(&shard, &fetcher, &job, &mut memory), closed).await;
-            job.is_done.set(true);
+            if memory.is_large() {
+                memory = Memory::default();
+            }
+            owned.note_done(&job);
             bell.ring();
         }
         shard.close_fetcher(&fetcher);
@@ -132,6 +147,24 @@ fn open_lane(context: &Rc<Context>) -> Rc<FetchLane> {
 }
 
 impl FetchLane {
+    /// The next fetch to work on; none while answers enough wait for the client to read: one that
+    /// asks a large session anew and anew, in a few bytes, would pile them up.
+    fn next(&self) -> Option<Rc<FetchJob>> {
+        let may_go_on = self.ready_bytes.get() <= READY_BYTES_MAX;
+        may_go_on.then(|| self.queue.borrow_mut().pop_front()).flatten()
+    }
+
+    fn note_done(&self, job: &FetchJob) {
+        let len = job.answer.borrow().writer.as_bytes().len();
+        self.ready_bytes.set(self.ready_bytes.get() + len);
+        job.is_done.set(true);
+    }
+
+    fn note_written(&self, len: usize) {
+        self.ready_bytes.set(self.ready_bytes.get() - len);
+        self.bell.ring();
+    }
+
     /// Ends the lane: its connection has gone.
     pub fn close(&self) {
         self.is_closed.set(true);
@@ -149,13 +182,17 @@ impl FetchJob {
         let mut answer = self.answer.borrow_mut();
         let Encoded { writer, spans } = &mut *answer;
         outbox.push_written(writer, |tag| spans[tag].take().expect("each gap has its span, once"));
+        let len = writer.as_bytes().len();
         writer.clear();
         spans.clear();
         drop(answer);
         self.request.borrow_mut().clear();
-        let is_small = self.request.borrow().capacity() <= SPARE_REQUEST_BYTES_MAX;
+        let is_small =
+            len <= KEPT_BYTES_MAX && self.request.borrow().capacity() <= SPARE_REQUEST_BYTES_MAX;
+        let Some(lane) = lane else { return };
+        lane.note_written(len);
         // The lane's task has let go of it: a job that is done is nobody's but ours.
-        if let Some(lane) = lane.filter(|_| is_small && Rc::strong_count(&self) == 1) {
+        if is_small && Rc::strong_count(&self) == 1 {
             let mut spare = lane.spare.borrow_mut();
             if spare.len() < SPARE_JOBS_MAX {
                 spare.push(self);

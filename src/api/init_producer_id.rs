@@ -7,6 +7,9 @@ use super::error::ToCode;
 use crate::model::ErrorCode;
 use crate::protocol::{Parse as _, read, write};
 
+/// What an answer takes.
+pub const ANSWER_BYTES: usize = 64;
+
 pub async fn answer(context: &Context, asked: &Asked) -> Vec<u8> {
     let (is_transactional, producer_id, producer_epoch) = asked.read(|body| {
         let request = read::InitProducerIdRequest::parse(body, asked.version)?;

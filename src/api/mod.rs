@@ -24,8 +24,9 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod produce_merge;
 
 pub use context::{Context, Endpoint};
-pub use dispatch::begin;
+pub use dispatch::{Begun, begin};
 pub use outbox::{Item, Outbox};
 pub use pending::{MustClose, Pending};

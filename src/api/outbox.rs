@@ -2,6 +2,7 @@
 //!
 //! Answers are encoded one behind the other; small ones share a send. Buffers are used again.
 
+use crate::limits::KEPT_BYTES_MAX;
 use crate::log::Span;
 use crate::protocol::Writer;
 use crate::protocol::writer::Part;
@@ -11,6 +12,8 @@ use std::collections::VecDeque;
 
 /// Copying is cheaper than a piece of its own up to here.
 const COPY_MAX: usize = 4096;
+/// Gathers that are kept for the next answers.
+const SPARE_GATHERS_MAX: usize = 4;
 
 /// One thing to send.
 #[derive(Debug)]
@@ -89,8 +92,9 @@ impl Outbox {
 
     /// Takes a sent gather back for reuse.
     pub fn recycle(&mut self, mut gather: Gather) {
+        let is_small = gather.len() <= KEPT_BYTES_MAX;
         gather.clear();
-        if self.spare.len() < 4 {
+        if is_small && self.spare.len() < SPARE_GATHERS_MAX {
             self.spare.push(gather);
         }
     }

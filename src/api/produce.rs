@@ -7,10 +7,12 @@ use super::context::Context;
 use super::error::ToCode;
 use super::outbox::Outbox;
 use super::pending::MustClose;
+use super::produce_merge::{self, IDS_FROM, Merge};
 use crate::broker::Shard;
 use crate::broker::letter::Ticket;
 use crate::broker::produce::{AppendOutcome, AppendPart, ProduceError};
 use crate::controller::Topic;
+use crate::limits::KEPT_BYTES_MAX;
 use crate::model::ErrorCode;
 use crate::protocol::message::write::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse,
@@ -27,16 +29,17 @@ use std::sync::Arc;
 
 /// First version in which zstd may be used.
 const ZSTD_FROM: i16 = 7;
-/// First version that names topics by id.
-const IDS_FROM: i16 = 13;
 
 /// A produce request under way.
 pub struct ProduceJob {
     ticket: Ticket,
+    pub part_count: usize,
     frame: Chain,
     version: i16,
     correlation_id: i32,
     acks: i16,
+    /// Where something is named more than once.
+    merge: Option<Box<Merge>>,
 }
 
 /// Sends the parts of a request on their way.
@@ -51,10 +54,16 @@ pub fn begin(
     let shard = &context.shard;
     let ticket = shard.produces.borrow_mut().begin(part_count, &context.bell);
     let refusal = refusal(&request);
+    let merge = merge(shard, &request, header.version);
     let mut index = 0;
     for topic in request.topic_data {
         let found = find(shard, &topic, header.version);
         for partition in topic.partition_data {
+            if merge.as_ref().is_some_and(|merge| merge.is_superseded(index)) {
+                shard.produces.borrow_mut().note(ticket, index, AppendOutcome::Superseded);
+                index += 1;
+                continue;
+            }
             let records = partition.records.unwrap_or_default();
             let fault = match (&refusal, &found) {
                 (Some(error), _) | (None, Err(error)) => Some(error.clone()),
@@ -83,11 +92,22 @@ pub fn begin(
     }
     Ok(ProduceJob {
         ticket,
+        part_count,
         frame: frame.clone(),
         version: header.version,
         correlation_id: header.correlation_id,
         acks: request.acks,
+        merge,
     })
+}
+
+fn merge(shard: &Shard, request: &ProduceRequest<'_>, version: i16) -> Option<Box<Merge>> {
+    let mut places = shard.places.borrow_mut();
+    let is_plain = produce_merge::is_plain(request, version, &mut places);
+    if places.len() * size_of::<(u32, i32)>() > KEPT_BYTES_MAX {
+        *places = Vec::new();
+    }
+    (!is_plain).then(|| Box::new(Merge::of(request, version)))
 }
 
 /// What is wrong with the request as a whole.
@@ -137,7 +157,12 @@ impl ProduceJob {
             let mut writer = shard.writer.borrow_mut();
             writer.clear();
             self.encode(produces.outcomes(self.ticket), &mut writer);
-            outbox.push_copy(writer.as_bytes());
+            if writer.as_bytes().len() <= KEPT_BYTES_MAX {
+                outbox.push_copy(writer.as_bytes());
+            } else {
+                // Large ones are rare: their memory is not kept for the next.
+                outbox.push_bytes(std::mem::take(&mut *writer).into_buffers().0);
+            }
             Ok(())
         };
         produces.end(self.ticket);
@@ -146,6 +171,14 @@ impl ProduceJob {
 
     fn encode(&self, outcomes: &[AppendOutcome], writer: &mut Writer) {
         let start = frame::answer_begin(writer, ApiKey::Produce, self.version, self.correlation_id);
+        match &self.merge {
+            None => self.encode_plain(outcomes, writer),
+            Some(merge) => self.encode_merged(merge, outcomes, writer),
+        }
+        writer.frame_end(start);
+    }
+
+    fn encode_plain(&self, outcomes: &[AppendOutcome], writer: &mut Writer) {
         let list = self.frame.piece_list();
         let arena = Bump::new();
         let mut reader = Reader::new(chain::pieces(&list), &arena);
@@ -161,14 +194,24 @@ impl ProduceJob {
             }
         }
         answer.end(0, &[]);
-        writer.frame_end(start);
+    }
+
+    fn encode_merged(&self, merge: &Merge, outcomes: &[AppendOutcome], writer: &mut Writer) {
+        let mut answer = ProduceAnswer::begin(writer, self.version, merge.topics.len());
+        for topic in &merge.topics {
+            answer.topic(&topic.name, topic.id, topic.partitions.len());
+            for (index, place) in &topic.partitions {
+                answer.partition(&part_answer(*index, &outcomes[*place as usize]));
+            }
+        }
+        answer.end(0, &[]);
     }
 }
 
 fn failure(outcome: &AppendOutcome) -> Option<&ProduceError> {
     match outcome {
         AppendOutcome::Failed(error) => Some(error),
-        AppendOutcome::Waiting | AppendOutcome::Appended(_) => None,
+        AppendOutcome::Waiting | AppendOutcome::Appended(_) | AppendOutcome::Superseded => None,
     }
 }
 
@@ -176,6 +219,7 @@ fn part_answer(index: i32, outcome: &AppendOutcome) -> PartitionProduceResponse<
     let mut part = PartitionProduceResponse { index, ..PartitionProduceResponse::default() };
     match outcome {
         AppendOutcome::Waiting => unreachable!("only whole requests are answered"),
+        AppendOutcome::Superseded => unreachable!("the answer names what counts"),
         AppendOutcome::Appended(appended) => {
             part.base_offset = appended.base_offset.0;
             part.log_append_time_ms = appended.log_append_time.0;

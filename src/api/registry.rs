@@ -57,7 +57,7 @@ pub const ROWS: &[Row] = &[
     Row { api: ApiKey::DeleteTopics, road: Road::Task, what: "by name and id" },
     Row { api: ApiKey::InitProducerId, road: Road::Task, what: "idempotent producers" },
     Row { api: ApiKey::OffsetForLeaderEpoch, road: Road::Task, what: "all of it" },
-    Row { api: ApiKey::DescribeConfigs, road: Road::AtOnce, what: "topics and this broker" },
+    Row { api: ApiKey::DescribeConfigs, road: Road::Task, what: "topics and this broker" },
     Row { api: ApiKey::DescribeCluster, road: Road::AtOnce, what: "this broker; no controllers" },
     Row { api: ApiKey::DescribeTopicPartitions, road: Road::AtOnce, what: "paged" },
 ];

@@ -2,10 +2,11 @@
 //! target; the caller awaits the reply under a ticket.
 
 use super::letter::{Letter, Ticket};
+use super::questions::{Question, Said};
 use super::shard::Shard;
 use crate::controller::Delta;
 use crate::log::LogError;
-use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicName};
+use crate::model::{LeaderEpoch, Offset, Timestamp, TopicName};
 use crate::runtime::sync::{Promise, promise};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -13,10 +14,8 @@ use std::sync::Arc;
 
 /// What a shard may ask of another.
 pub enum Call {
-    /// Which offset answers this query? To the partition's owner.
-    Offset { topic: TopicId, partition: i32, epoch: LeaderEpoch, query: OffsetQuery },
-    /// Where does this epoch end? To the partition's owner.
-    EpochEnd { topic: TopicId, partition: i32, current: LeaderEpoch, epoch: LeaderEpoch },
+    /// About offsets of these partitions. To their owner.
+    Questions(Vec<Question>),
     /// Change the cluster's metadata. To the controller's shard.
     Command(super::control::Command),
     /// The cluster's metadata has changed, and its log ends here. To every shard.
@@ -33,8 +32,8 @@ pub enum Call {
 
 /// What comes back.
 pub enum Reply {
-    Offset(Result<FoundOffset, OffsetError>),
-    EpochEnd(Result<(LeaderEpoch, Offset), OffsetError>),
+    /// In the order of the questions.
+    Said(Vec<Said>),
     Command(super::control::Outcome),
     Done,
     Opened(Result<super::open::OpenReport, String>),
@@ -133,18 +132,7 @@ impl Shard {
 
     async fn answer(self: &Rc<Self>, call: Call) -> Reply {
         match call {
-            Call::Offset { topic, partition, epoch, query } => {
-                Reply::Offset(match self.partition(topic, partition) {
-                    Some(found) => found.find_offset(self, epoch, query).await,
-                    None => Err(OffsetError::UnknownPartition),
-                })
-            }
-            Call::EpochEnd { topic, partition, current, epoch } => {
-                Reply::EpochEnd(match self.partition(topic, partition) {
-                    Some(found) => found.epoch_end(current, epoch),
-                    None => Err(OffsetError::UnknownPartition),
-                })
-            }
+            Call::Questions(questions) => Reply::Said(self.answer_questions(&questions).await),
             Call::Command(command) => Reply::Command(self.command_here(command).await),
             Call::Changes { delta, offset } => {
                 self.apply(&delta, offset).await;

@@ -18,6 +18,7 @@ pub mod letter;
 pub mod open;
 pub mod partition;
 pub mod produce;
+pub mod questions;
 
 mod image;
 mod maintenance;

@@ -471,6 +471,10 @@ impl Partition {
         epoch: LeaderEpoch,
     ) -> Result<(LeaderEpoch, Offset), OffsetError> {
         self.check_epoch(current).map_err(offset_error)?;
+        if epoch == self.leader_epoch.get() {
+            // Also where nothing has been appended in it.
+            return Ok((epoch, self.log.borrow().log_end_offset()));
+        }
         let undefined = (LeaderEpoch::NONE, Offset(-1));
         Ok(self.log.borrow().end_offset_for_epoch(epoch).unwrap_or(undefined))
     }

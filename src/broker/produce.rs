@@ -11,6 +11,7 @@
 
 use super::letter::{Letter, Ticket};
 use super::shard::Shard;
+use crate::limits::KEPT_BYTES_MAX;
 use crate::log::{LogError, StageError};
 use crate::model::{Offset, Timestamp, TopicId};
 use crate::record::{BatchError, BuildError};
@@ -38,6 +39,8 @@ pub enum AppendOutcome {
     Waiting,
     Appended(Appended),
     Failed(Box<ProduceError>),
+    /// Another part of the request is for the same partition, and counts.
+    Superseded,
 }
 
 /// Where a part now lies.
@@ -82,6 +85,14 @@ pub struct Produce {
     bell: Option<Rc<Bell>>,
 }
 
+impl Produce {
+    /// Lets go of what a large request took; a place is used again.
+    fn forget(&mut self) {
+        self.outcomes.clear();
+        self.outcomes.shrink_to(KEPT_BYTES_MAX / size_of::<AppendOutcome>());
+    }
+}
+
 /// The home shard's produce requests under way.
 #[derive(Default)]
 pub struct Produces {
@@ -113,9 +124,11 @@ impl Produces {
         *slot = outcome;
         entry.waiting -= 1;
         if entry.waiting == 0 {
-            match &entry.bell {
-                Some(bell) => bell.ring(),
-                None => self.free.push(ticket),
+            if let Some(bell) = &entry.bell {
+                bell.ring();
+            } else {
+                entry.forget();
+                self.free.push(ticket);
             }
         }
     }
@@ -135,6 +148,7 @@ impl Produces {
         let entry = &mut self.entries[ticket as usize];
         assert!(entry.bell.take().is_some(), "a request ends once");
         if entry.waiting == 0 {
+            entry.forget();
             self.free.push(ticket);
         }
     }

@@ -79,6 +79,7 @@ pub struct Shard {
     /// Memory that one request uses and the next one uses again.
     pub(super) scratch: RefCell<Scratch>,
     pub writer: RefCell<Writer>,
+    pub places: RefCell<Vec<(u32, i32)>>,
     pub(super) producer_ids: RefCell<std::ops::Range<i64>>,
     /// The cluster's controller, on the shard that hosts it.
     pub controller: OnceCell<Rc<ControllerHost>>,
@@ -115,6 +116,7 @@ impl Shard {
             dirty_bell: Bell::default(),
             scratch: RefCell::new(Scratch::new()),
             writer: RefCell::default(),
+            places: RefCell::default(),
             producer_ids: RefCell::new(0..0),
             controller: OnceCell::new(),
             above: OnceCell::new(),

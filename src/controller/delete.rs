@@ -47,7 +47,7 @@ pub enum DeleteError {
 
 impl Controller {
     /// Works a DeleteTopics request out. A topic that is named twice is answered once, as a
-    /// mistake; otherwise outcomes come in the order of the request.
+    /// mistake, and what names none each time; outcomes come in the order of the request.
     pub fn on_delete_topics(&self, targets: &[DeleteTarget<'_>]) -> Plan<Vec<DeleteOutcome>> {
         let mut given: BTreeMap<DeleteKey<'_>, Given> = BTreeMap::new();
         for target in targets {
@@ -66,7 +66,7 @@ impl Controller {
                 _ => false,
             };
             let entry = given.get_mut(&key).expect("every key was counted");
-            if std::mem::replace(&mut entry.is_answered, true) {
+            if std::mem::replace(&mut entry.is_answered, true) && key != DeleteKey::None {
                 continue;
             }
             let count = entry.count;

@@ -13,6 +13,10 @@ pub enum ProtocolError {
     Length { field: &'static str, at: usize, length: i64 },
     #[error("{field} at byte {at} announces {count} elements, {left} bytes are left")]
     Count { field: &'static str, at: usize, count: usize, left: usize },
+    #[error(
+        "{field} at byte {at} has {count} elements, {left} more are allowed in all arrays together"
+    )]
+    Elements { field: &'static str, at: usize, count: usize, left: u32 },
     #[error("{field} at byte {at} is null where this version allows none")]
     Null { field: &'static str, at: usize },
     #[error("{field} at byte {at} is not UTF-8")]

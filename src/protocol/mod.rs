@@ -14,6 +14,7 @@
 //! ```
 
 pub mod array;
+pub mod configs_answer;
 pub mod error;
 pub mod fetch_answer;
 pub mod frame;
@@ -26,6 +27,7 @@ pub mod reader;
 pub mod writer;
 
 pub use array::{Array, Element, Elements, Records};
+pub use configs_answer::ConfigsAnswer;
 pub use error::ProtocolError;
 pub use fetch_answer::{FetchAnswer, FetchHead};
 pub use frame::RequestHeader;

@@ -4,7 +4,9 @@
 //! are borrowed from the frame. Only a string that straddles two buffers is copied, into an arena
 //! that the owner of the connection resets between requests.
 //!
-//! A length or count is compared with the bytes that are left before anything follows from it.
+//! A length or count is compared with the bytes that are left before anything follows from it, and
+//! the elements of all arrays of a message together with what its reader allows: an element may be
+//! one byte on the wire and hundreds in memory and in the answer.
 
 use super::array::{Array, Element, Records};
 use super::error::ProtocolError;
@@ -26,6 +28,8 @@ pub struct Reader<'a> {
     version: i16,
     /// Whether this version has compact lengths and tagged fields (KIP-482).
     flexible: bool,
+    /// Elements that the message's arrays may still have, all together.
+    elements_left: u32,
 }
 
 macro_rules! numbers {
@@ -40,12 +44,20 @@ macro_rules! numbers {
 impl<'a> Reader<'a> {
     /// A reader over bytes in any number of pieces; `arena` takes the strings that straddle two.
     pub fn new(bytes: Pieces<'a>, arena: &'a Bump) -> Self {
-        Self { rest: bytes, at: 0, arena: Some(arena), version: 0, flexible: false }
+        let elements_left = u32::MAX;
+        Self { rest: bytes, at: 0, arena: Some(arena), version: 0, flexible: false, elements_left }
     }
 
     /// A reader over one piece, which needs no arena.
     pub fn one(bytes: &'a [u8]) -> Self {
-        Self { rest: Pieces::one(bytes), at: 0, arena: None, version: 0, flexible: false }
+        let (rest, elements_left) = (Pieces::one(bytes), u32::MAX);
+        Self { rest, at: 0, arena: None, version: 0, flexible: false, elements_left }
+    }
+
+    /// The same cursor over a message whose arrays have at most `max` elements, all together.
+    #[must_use]
+    pub fn with_elements_max(self, max: u32) -> Self {
+        Self { elements_left: max, ..self }
     }
 
     /// The same cursor, reading `version` of a message whose versions from `flexible_from` on are
@@ -196,6 +208,9 @@ impl<'a> Reader<'a> {
         if count > left / T::SIZE_MIN {
             return Err(ProtocolError::Count { field, at, count, left });
         }
+        let left = self.elements_left;
+        let after = u32::try_from(count).ok().and_then(|count| left.checked_sub(count));
+        self.elements_left = after.ok_or(ProtocolError::Elements { field, at, count, left })?;
         let start = *self;
         if T::FIXED {
             self.take(count * T::SIZE_MIN, field)?;
@@ -238,7 +253,9 @@ impl<'a> Reader<'a> {
             let size = self.uvarint(message)? as usize;
             let mut inner = Self { at: self.at, rest: Pieces::default(), ..*self };
             inner.rest = self.take(size, message)?;
-            if known(tag, &mut inner)? && inner.left() > 0 {
+            let is_known = known(tag, &mut inner)?;
+            self.elements_left = inner.elements_left;
+            if is_known && inner.left() > 0 {
                 return Err(ProtocolError::Tag { field: message, at, left: inner.left() });
             }
         }
@@ -353,6 +370,34 @@ mod tests {
             flexible.tags("M", |_, _| Ok(false)),
             Err(ProtocolError::Count { count: 3, left: 2, .. })
         ));
+    }
+
+    #[test]
+    fn the_elements_of_all_arrays_of_a_message_are_counted_together() {
+        // An array of two arrays, of two and three elements: seven in all.
+        let bytes = [0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 0, 0, 0, 3, 3, 4, 5];
+        struct Inner(usize);
+        impl<'a> Element<'a> for Inner {
+            const SIZE_MIN: usize = 4;
+            fn read(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, ProtocolError> {
+                reader.array::<i8>(field).map(|array| Self(array.len()))
+            }
+        }
+        let mut reader = Reader::one(&bytes).with_elements_max(7);
+        let array = reader.array::<Inner>("Ids").unwrap();
+        for _ in 0..2 {
+            assert_eq!(array.iter().map(|inner| inner.0).collect::<Vec<_>>(), [2, 3]);
+        }
+        let error = Reader::one(&bytes).with_elements_max(6).array::<Inner>("Ids").err().unwrap();
+        assert_eq!(error, ProtocolError::Elements { field: "Ids", at: 10, count: 3, left: 2 });
+        // Those in a tagged field count too, and those of the one before it.
+        let tagged = [2, 0, 3, 3, 1, 2, 1, 3, 3, 1, 2];
+        let read = |max: u32| {
+            let mut reader = Reader::one(&tagged).with_version(0, Some(0)).with_elements_max(max);
+            reader.tags("M", |_, r| r.array::<i8>("x").map(|_| true))
+        };
+        assert_eq!(read(4), Ok(()));
+        assert!(matches!(read(3), Err(ProtocolError::Elements { count: 2, left: 1, .. })));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 
 use super::assembler::Assembler;
 use super::send;
-use crate::api::{self, Context, Item, MustClose, Outbox, Pending};
+use crate::api::{self, Begun, Context, Item, MustClose, Outbox, Pending};
 use crate::base::Instant;
 use crate::broker::Shard;
 use crate::limits::{
@@ -34,7 +34,7 @@ use std::time::Duration;
 pub struct Connection {
     socket: Socket,
     context: Rc<Context>,
-    /// Requests without an answer, with their bytes.
+    /// Requests without an answer, with their bytes and what they may cost beyond these.
     pending: RefCell<VecDeque<(Pending, usize)>>,
     open_bytes: Cell<usize>,
     /// Rung when the writer has made room.
@@ -346,8 +346,9 @@ impl Connection {
             let frame = frames.next().map_err(|error| End::Fault(error.to_string()))?;
             let Some(frame) = frame else { return Ok(()) };
             let bytes = frame.len();
-            let pending =
+            let Begun { pending, charge } =
                 api::begin(&self.context, frame).map_err(|MustClose(why)| End::Fault(why))?;
+            let bytes = bytes + charge;
             let is_ready = pending.is_ready(&self.context.shard);
             self.pending.borrow_mut().push_back((pending, bytes));
             self.open_bytes.set(self.open_bytes.get() + bytes);

@@ -1,0 +1,181 @@
+//! Small requests for large answers: what they take stays within bounds, measured as the most
+//! memory that the process ever had, and others are served.
+
+mod process;
+
+use highwater::cli::client::{Acks, Client, produce_request};
+use highwater::cli::connection::Connection;
+use highwater::model::{ErrorCode, TopicId};
+use highwater::protocol::write::describe_configs::DescribeConfigsResource;
+use highwater::protocol::write::produce::PartitionProduceData;
+use highwater::protocol::write::{DescribeConfigsRequest, MetadataRequest, ProduceRequest};
+use highwater::protocol::{ApiKey, Encode, RequestHeader, Writer};
+use process::{Broker, Process, append, batch, free_address};
+
+const MIB: u64 = 1 << 20;
+/// Elements that the arrays of a request may have, and Kafka's clients never do.
+const PARTS_MAX: usize = 130_000;
+
+struct Watched {
+    broker: Broker,
+    client: Client,
+    topic: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Watched {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start_with(folder.path(), free_address(), &["--cores", "1"]);
+        let broker = Broker { address: process.address, process: Some(process) };
+        let topic = broker.topic("watched", 1, &[]);
+        let mut client = broker.client();
+        append(&mut client, &topic, 0, &batch(&["warm"]));
+        Self { broker, client, topic, _folder: folder }
+    }
+
+    fn process(&self) -> &Process {
+        self.broker.process.as_ref().unwrap()
+    }
+
+    fn status(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process().pid());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// How much more memory than before the process had at most while `work` ran; a bystander's
+    /// request that comes meanwhile or after it is answered.
+    fn growth(&mut self, work: impl FnOnce(&Broker)) -> u64 {
+        // 5 sets the peak back to what is resident now.
+        std::fs::write(format!("/proc/{}/clear_refs", self.process().pid()), "5").unwrap();
+        let before = self.status("VmRSS");
+        work(&self.broker);
+        append(&mut self.client, &self.topic, 0, &batch(&["served"]));
+        let peak = self.status("VmHWM");
+        println!("{} MiB more at most", peak.saturating_sub(before) / MIB);
+        peak.saturating_sub(before)
+    }
+}
+
+/// A produce of so many parts of six bytes, without records.
+fn tiny_parts(topic: &str, count: usize) -> Vec<u8> {
+    let mut writer = Writer::new();
+    let header = RequestHeader {
+        api: ApiKey::Produce,
+        version: 9,
+        correlation_id: 1,
+        client_id: Some("tiny"),
+    };
+    let start = header.begin(&mut writer);
+    let mut request = ProduceRequest {
+        acks: 1,
+        topic_data: produce_request(topic, TopicId::ZERO, 0, Acks::Leader, 0).topic_data,
+        ..ProduceRequest::default()
+    };
+    let part = |index| PartitionProduceData { index: index as i32, records: None };
+    request.topic_data[0].partition_data = (0..count).map(part).collect();
+    request.encode(9, &mut writer);
+    writer.frame_end(start);
+    writer.to_vec(|_| &[])
+}
+
+fn is_ended(connection: &mut Connection) -> bool {
+    connection.receive_frame().is_err_and(|error| error.is_closed())
+}
+
+#[test]
+fn a_produce_of_millions_of_parts_is_refused_before_any_is_worked_on() {
+    let mut watched = Watched::start();
+    let bytes = tiny_parts("nowhere", 4_000_000);
+    let len = bytes.len() as u64;
+    let growth = watched.growth(|broker| {
+        let mut connection = broker.connection();
+        connection.send_bytes(&bytes).unwrap();
+        assert!(is_ended(&mut connection));
+    });
+    assert!(growth < len + 16 * MIB, "{growth} for {len} bytes");
+    assert!(watched.process().log().contains("more are allowed in all arrays together"));
+}
+
+#[test]
+fn the_largest_produce_is_answered_and_many_at_once_take_little_more_than_one() {
+    let mut watched = Watched::start();
+    let bytes = tiny_parts("nowhere", PARTS_MAX);
+    let one = watched.growth(|broker| {
+        let mut connection = broker.connection();
+        connection.send_bytes(&bytes).unwrap();
+        let answer = connection.receive_frame().unwrap();
+        assert!(answer.len() > PARTS_MAX * 30);
+    });
+    assert!(one < 100 * MIB, "{one} for {} bytes", bytes.len());
+    let many = watched.growth(|broker| {
+        let mut connection = broker.connection();
+        for _ in 0..15 {
+            connection.send_bytes(&bytes).unwrap();
+        }
+        for _ in 0..15 {
+            connection.receive_frame().unwrap();
+        }
+    });
+    assert!(many < 160 * MIB, "{many} for 15 times {} bytes", bytes.len());
+}
+
+#[test]
+fn metadata_of_everything_is_not_piled_up_for_a_client_that_does_not_read() {
+    let mut watched = Watched::start();
+    watched.broker.topic("wide", 9000, &[]);
+    let version = watched.client.versions().newest(ApiKey::Metadata).unwrap();
+    let all = MetadataRequest { topics: None, ..MetadataRequest::default() };
+    let mut connection = watched.broker.connection();
+    let growth = watched.growth(|broker| {
+        for _ in 0..256 {
+            connection.send(version, &all, &[]).unwrap();
+        }
+        // Until it has done what it will: another's requests were answered in turn.
+        let mut other = broker.client();
+        for _ in 0..50 {
+            other.topics(Some(&["wide"]), false).unwrap();
+        }
+    });
+    // The answers would be 90 MiB, and three times that while they are made.
+    assert!(growth < 64 * MIB, "{growth}");
+    for _ in 0..256 {
+        let answer = connection.receive::<MetadataRequest>().unwrap();
+        assert_eq!(answer.view().topics.len(), 2);
+    }
+}
+
+#[test]
+fn settings_of_one_resource_a_hundred_thousand_times_have_a_largest_answer() {
+    let mut watched = Watched::start();
+    let resource = DescribeConfigsResource {
+        resource_type: 4,
+        resource_name: "".into(),
+        configuration_keys: None,
+    };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource; 100_000],
+        include_synonyms: true,
+        include_documentation: true,
+    };
+    let growth = watched.growth(|broker| {
+        let mut connection = broker.connection();
+        for _ in 0..3 {
+            connection.send(4, &request, &[]).unwrap();
+        }
+        for _ in 0..3 {
+            let answer = connection.receive::<DescribeConfigsRequest>().unwrap();
+            assert!(answer.body().len() < 50 << 20, "{}", answer.body().len());
+            let view = answer.view();
+            assert_eq!(view.results.len(), 100_000);
+            let refused = ErrorCode::PolicyViolation.code();
+            let described = view.results.iter().filter(|result| result.error_code == 0).count();
+            let rest = view.results.iter().filter(|result| result.error_code == refused).count();
+            assert!(described > 100 && described + rest == 100_000, "{described} and {rest}");
+        }
+    });
+    // Two answers of one connection, at most: one that is sent and one that is made.
+    assert!(growth < 200 * MIB, "{growth}");
+}
