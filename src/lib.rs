@@ -27,4 +27,5 @@ pub mod api;
 // floor 7
 pub mod server;
 // floor 8
+pub mod admin;
 pub mod cli;

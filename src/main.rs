@@ -1,6 +1,7 @@
 //! The process: parse arguments, run one command.
 
 use clap::{Parser, Subcommand};
+use highwater::admin;
 use highwater::cli::{load, serve};
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     match Arguments::parse().command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => serve::run(&args, admin::watch),
         Command::Load(args) => match load::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

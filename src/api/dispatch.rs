@@ -75,6 +75,7 @@ pub fn begin(context: &Rc<Context>, frame: Chain) -> Result<Begun, MustClose> {
     if !header.is_supported() {
         return unsupported(context, &header);
     }
+    context.shard.metrics().note_request(header.api.key());
     let result = match row.road {
         Road::Produce => produce::begin(context, &header, reader, &frame).map(|job| {
             let charge = job.part_count * PRODUCE_PART_BYTES;

@@ -366,7 +366,7 @@ fn encode(
     let runs = Runs { order, included, topic_of };
     let mut body = FetchAnswer::begin(writer, job.version.get(), head, runs.count());
     let mut outcomes = outcomes.iter_mut();
-    let mut last = None;
+    let (mut bytes, mut failed, mut last) = (0, 0, None);
     for (place, (index, fault)) in order.iter().enumerate() {
         let outcome = if fault.is_some() { None } else { outcomes.next() };
         if !included[place] {
@@ -376,10 +376,15 @@ fn encode(
         if last.replace((id, name)) != Some((id, name)) {
             body.topic(name, id, runs.len(place));
         }
-        body.partition(&part_answer(partition, *fault, outcome, is_committed, spans));
+        let part = part_answer(partition, *fault, outcome, is_committed, spans);
+        failed += u64::from(part.error_code != ErrorCode::None.code());
+        bytes += part.records.map_or(0, |records| records.len as u64);
+        body.partition(&part);
     }
     body.end(&[]);
     writer.frame_end(start);
+    shard.metrics().bytes_out.add(bytes);
+    shard.metrics().failed_fetches.add(failed);
     Ok(())
 }
 

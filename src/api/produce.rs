@@ -10,6 +10,7 @@ use super::pending::MustClose;
 use super::produce_merge::{self, IDS_FROM, Merge};
 use crate::broker::Shard;
 use crate::broker::letter::Ticket;
+use crate::broker::metrics::CoreMetrics;
 use crate::broker::produce::{AppendOutcome, AppendPart, ProduceError};
 use crate::controller::Topic;
 use crate::limits::KEPT_BYTES_MAX;
@@ -156,7 +157,7 @@ impl ProduceJob {
         } else {
             let mut writer = shard.writer.borrow_mut();
             writer.clear();
-            self.encode(produces.outcomes(self.ticket), &mut writer);
+            self.encode(produces.outcomes(self.ticket), &mut writer, shard.metrics());
             if writer.as_bytes().len() <= KEPT_BYTES_MAX {
                 outbox.push_copy(writer.as_bytes());
             } else {
@@ -169,7 +170,9 @@ impl ProduceJob {
         result
     }
 
-    fn encode(&self, outcomes: &[AppendOutcome], writer: &mut Writer) {
+    fn encode(&self, outcomes: &[AppendOutcome], writer: &mut Writer, metrics: &CoreMetrics) {
+        let failed = outcomes.iter().filter(|outcome| failure(outcome).is_some()).count();
+        metrics.failed_produces.add(failed as u64);
         let start = frame::answer_begin(writer, ApiKey::Produce, self.version, self.correlation_id);
         match &self.merge {
             None => self.encode_plain(outcomes, writer),

@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, disk, network, thread or task. Nothing in here knows Kafka.
 
+pub mod counter;
 pub mod crc32c;
 pub mod map;
 pub mod pieces;
@@ -10,6 +11,7 @@ pub mod time;
 pub mod varint;
 pub mod xxh32;
 
+pub use counter::Counter;
 pub use map::{FastMap, FastSet};
 pub use pieces::Pieces;
 pub use random::Random;

@@ -15,6 +15,7 @@ pub mod control;
 pub mod fetch;
 pub mod fetch_session;
 pub mod letter;
+pub mod metrics;
 pub mod open;
 pub mod partition;
 pub mod produce;
@@ -26,4 +27,5 @@ mod shard;
 mod topic_settings;
 
 pub use control::ControllerHost;
+pub use metrics::Metrics;
 pub use shard::{Above, Facts, Listener, Shard};

@@ -148,6 +148,8 @@ impl Partition {
         let log_start_offset = self.log.borrow().log_start_offset();
         Ok(match staged {
             Staged::New { base_offset, last_offset, .. } => {
+                let records = (last_offset.0 - base_offset.0 + 1) as u64;
+                shard.metrics().note_append(records, part.batch.len() as u64);
                 (Appended { base_offset, log_append_time, log_start_offset }, last_offset)
             }
             Staged::Duplicate(old) => {

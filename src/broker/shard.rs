@@ -6,6 +6,7 @@ use super::control::ControllerHost;
 use super::fetch::Fetchers;
 use super::fetch_session::{SessionCache, SessionLimits};
 use super::letter::Letter;
+use super::metrics::Metrics;
 use super::partition::Partition;
 use super::produce::Produces;
 use super::topic_settings::TopicSettings;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 pub struct Facts {
     pub config: BrokerConfig,
     pub listeners: Vec<Listener>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// A listener that is served, and what it tells its clients.
@@ -127,6 +129,7 @@ impl Shard {
             arriving_count: Cell::new(0),
             arriving_bytes: Cell::new(0),
         });
+        shard.metrics().attach(shard.core.shared_counters());
         shard.core.spawn(Rc::clone(&shard).open_mail());
         shard.core.spawn(Rc::clone(&shard).append_staged());
         shard

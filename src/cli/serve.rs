@@ -30,8 +30,8 @@ pub struct ServeArgs {
     overrides: Vec<String>,
 }
 
-/// Runs the command.
-pub fn run(args: &ServeArgs) -> ExitCode {
+/// Runs the command; `watch` shows the broker's counters to those who ask.
+pub fn run(args: &ServeArgs, watch: server::Watch) -> ExitCode {
     let properties = match properties(args) {
         Ok(properties) => properties,
         Err(reason) => return fail(&reason),
@@ -40,7 +40,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.to_string()),
     };
-    match server::serve(config, &notices) {
+    match server::serve_watched(config, &notices, watch) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
     }

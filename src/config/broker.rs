@@ -10,6 +10,7 @@ use super::start_error::StartError;
 use super::table::{broker_setting, broker_settings};
 use super::topic::TopicConfig;
 use crate::model::NodeId;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub struct BrokerConfig {
     pub disabled_features: Vec<String>,
     pub strict_records: bool,
     pub memory_bytes: Option<u64>,
+    pub metrics_listener: Option<SocketAddr>,
 
     /// The texts below: topics resolve against them, DescribeConfigs shows them.
     pub layers: Layers,
@@ -110,6 +112,7 @@ impl BrokerConfig {
             disabled_features: read.list("highwater.disable.features"),
             strict_records: read.flag("highwater.strict.records"),
             memory_bytes: u64::try_from(read.int("highwater.memory")).ok().filter(|&b| b > 0),
+            metrics_listener: read.metrics_listener()?,
             listeners,
             layers: layers.clone(),
         };
@@ -252,6 +255,16 @@ impl Reader<'_> {
         Ok(u64::try_from(queued).ok().filter(|&bytes| bytes > 0))
     }
 
+    fn metrics_listener(&self) -> Result<Option<SocketAddr>, StartError> {
+        let key = "highwater.metrics.listener";
+        let text = self.text(key);
+        match text.parse() {
+            Ok(address) => Ok(Some(address)),
+            Err(_) if text.is_empty() => Ok(None),
+            Err(_) => Err(StartError::MetricsListener { line: self.line(key), value: text }),
+        }
+    }
+
     fn cores(&self) -> Result<Cores, StartError> {
         let text = self.text("highwater.cores");
         Cores::parse(&text)
@@ -361,6 +374,7 @@ log.retention.check.interval.ms=300000
         check("listeners=SSL://:9093", "line 1: listeners: SSL://:9093 speaks SSL");
         check("log.dirs=", "line 1: no folder for the data");
         check("highwater.cores=none", "line 1: highwater.cores=none");
+        check("highwater.metrics.listener=9644", "line 1: highwater.metrics.listener=9644 is no");
         check("queued.max.request.bytes=5", "line 1: queued.max.request.bytes=5 is less");
         check("log.retention.ms=0", "line 1: log.retention.ms=0");
         check("log.roll.ms=0", "line 1: log.roll.ms=0");

@@ -48,6 +48,12 @@ pub enum StartError {
     )]
     QueueTooSmall { line: Option<u32>, queued: i64, request: i64 },
     #[error(
+        "{}highwater.metrics.listener={value} is no address with a port. Write for example \
+         highwater.metrics.listener=127.0.0.1:9644, or nothing behind the = for no metrics",
+        at(*.line)
+    )]
+    MetricsListener { line: Option<u32>, value: String },
+    #[error(
         "{}highwater.cores={value} is neither auto, nor a count, nor a list of cores. Write for \
          example highwater.cores=4, or highwater.cores=0-3,6", at(*.line)
     )]

@@ -155,6 +155,11 @@ impl AppendPath {
         }
     }
 
+    /// The way of writes to busy files.
+    pub const fn way(&self) -> Way {
+        self.settled
+    }
+
     pub const fn counts(&self) -> PathCounts {
         self.counts
     }

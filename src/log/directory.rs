@@ -8,7 +8,7 @@
 //! <topic>-<partition>/   see `log`
 //! ```
 
-use super::append_path::{AppendMode, AppendPath};
+use super::append_path::{AppendMode, AppendPath, PathCounts, Way};
 use super::cache::SegmentCache;
 use super::checkpoint::{self, Durable};
 use super::error::LogError;
@@ -100,6 +100,12 @@ impl LogDir {
     /// The append path in use, for the banner and the metric.
     pub fn describe_append_path(&self) -> String {
         self.append_path.borrow().describe()
+    }
+
+    /// The way that appends to busy files take now, and what was counted.
+    pub fn append_counts(&self) -> (Way, PathCounts) {
+        let path = self.append_path.borrow();
+        (path.way(), path.counts())
     }
 
     /// Bytes written on this core that the disk is not known to have.

@@ -14,7 +14,7 @@ use super::machine::Doorbell;
 use super::op::{Completion, Op, Output};
 use super::socket::Socket;
 use super::timer::Timers;
-use crate::base::Instant;
+use crate::base::{Counter, Instant};
 use crate::model::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -54,7 +54,7 @@ struct Inner {
     /// When one was parked last.
     blocks_short_at: Cell<Option<Instant>>,
     stop: Cell<bool>,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
 /// What a turn that does not wait found.
@@ -68,19 +68,20 @@ pub(super) enum Step {
     Stopped,
 }
 
-/// What a core counts about itself; read by metrics and benches.
+/// What a core counts about itself; read by metrics and benches, on any thread.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct Counters {
-    pub turns: Cell<u64>,
+    pub turns: Counter,
     /// Turns in which the core slept.
-    pub sleeps: Cell<u64>,
-    pub ops: Cell<u64>,
+    pub sleeps: Counter,
+    pub ops: Counter,
     /// System calls made by the loop itself (ring enters).
-    pub enters: Cell<u64>,
+    pub enters: Counter,
     /// Calls made inline on the core: appends and sendfile.
-    pub inline_calls: Cell<u64>,
+    pub inline_calls: Counter,
     /// Inline calls that took more than 5 ms: the disk made the core wait.
-    pub inline_stalls: Cell<u64>,
+    pub inline_stalls: Counter,
 }
 
 /// How to see whether mail has come, and whom to wake for it.
@@ -109,7 +110,7 @@ impl Core {
             block_waiters: RefCell::default(),
             blocks_short_at: Cell::new(None),
             stop: Cell::new(false),
-            counters: Counters::default(),
+            counters: Arc::default(),
         }))
     }
 
@@ -130,6 +131,11 @@ impl Core {
 
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// The same, to be read on other threads.
+    pub fn shared_counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.0.counters)
     }
 
     /// This core's pool of blocks for large bodies.
@@ -166,7 +172,7 @@ impl Core {
     /// Starts an operation; the future gives its completion. Dropping the future asks the driver
     /// to cancel it; its buffers live until the driver is done with them.
     pub fn submit(&self, op: Op) -> Operation {
-        self.0.counters.ops.set(self.0.counters.ops.get() + 1);
+        self.0.counters.ops.add(1);
         let slot = self.0.ops.borrow_mut().insert(op);
         let mut ops = self.0.ops.borrow_mut();
         let op = ops.slots[slot as usize].op.as_mut().expect("just inserted");
@@ -223,9 +229,9 @@ impl Core {
         let mut driver = self.0.driver.borrow_mut();
         let before = driver.monotonic();
         let result = call(&mut driver);
-        counters.inline_calls.set(counters.inline_calls.get() + 1);
+        counters.inline_calls.add(1);
         if driver.monotonic().since(before) > STALL {
-            counters.inline_stalls.set(counters.inline_stalls.get() + 1);
+            counters.inline_stalls.add(1);
         }
         result
     }
@@ -308,11 +314,11 @@ impl Core {
     fn turn_with(&self, done: &mut Vec<Done>, wait: Wait) -> usize {
         let inner = &*self.0;
         let counters = &inner.counters;
-        counters.turns.set(counters.turns.get() + 1);
+        counters.turns.add(1);
         let turned = inner.driver.borrow_mut().turn(wait, &inner.doorbell, done);
         inner.doorbell.awake();
-        counters.enters.set(counters.enters.get() + turned.enters);
-        counters.sleeps.set(counters.sleeps.get() + u64::from(turned.slept));
+        counters.enters.add(turned.enters);
+        counters.sleeps.add(u64::from(turned.slept));
         match turned.clock {
             Some((now, wall)) => inner.clock.set(now, wall),
             None => inner.clock.refresh(),

@@ -59,6 +59,12 @@ impl Banner<'_> {
                 line(&mut out, "appends", append);
             }
         }
+        if let Some(address) = self.plan.watched_at {
+            line(&mut out, "metrics", &format!("http://{address}/metrics"));
+            if !address.ip().is_loopback() {
+                line(&mut out, "WARNING", "the metrics are open to the network");
+            }
+        }
         line(&mut out, "cores", &self.cores());
         line(&mut out, "kernel", &self.kernel());
         line(&mut out, "acks", &self.acknowledgement());

@@ -76,6 +76,8 @@ impl Connection {
     pub fn start(socket: Socket, context: Context) -> Rc<Self> {
         let shard = Rc::clone(&context.shard);
         shard.connection_count.set(shard.connection_count.get() + 1);
+        shard.metrics().connections.add(1);
+        shard.metrics().connections_accepted.add(1);
         let active_at = Cell::new(shard.core().now());
         let connection = Rc::new(Self {
             socket,
@@ -118,6 +120,7 @@ impl Connection {
         let mut slot = self.end.borrow_mut();
         if slot.is_none() {
             if let End::Fault(reason) = &end {
+                self.context.shard.metrics().connections_ended.add(1);
                 let client = self.context.client.borrow();
                 let client = client
                     .as_ref()
@@ -182,7 +185,10 @@ impl Connection {
         let received = self.socket.receive_pooled(self.core());
         match self.patiently(received, frames.held()).await? {
             Ok(Received::Bytes(slice)) => frames.push(slice),
-            Ok(Received::NoBuffer) => frames.push(self.receive_elsewhere(frames.held()).await?),
+            Ok(Received::NoBuffer) => {
+                self.context.shard.metrics().receive_parks.add(1);
+                frames.push(self.receive_elsewhere(frames.held()).await?);
+            }
             Ok(Received::End) | Err(_) => return Err(End::Peer),
         }
         Ok(())
@@ -409,7 +415,10 @@ impl Connection {
                     result?;
                     outbox.recycle(gather);
                 }
-                Item::Span(span) => send::span(self.core(), &self.socket, &span).await?,
+                Item::Span(span) => {
+                    let metrics = self.context.shard.metrics();
+                    send::span(self.core(), &self.socket, &span, metrics).await?;
+                }
             }
             self.outbox_bytes.set(outbox.bytes());
             self.active_at.set(self.core().now());
@@ -426,6 +435,7 @@ impl Connection {
         }
         let shard: &Shard = &self.context.shard;
         shard.connection_count.set(shard.connection_count.get() - 1);
+        shard.metrics().connections.sub(1);
     }
 }
 

@@ -49,6 +49,7 @@ impl Connections {
         }
         let max = (config.connections_max as usize).div_ceil(shard.core_count());
         if shard.connection_count.get() >= max {
+            shard.metrics().connections_refused.add(1);
             tracing::warn!(
                 "refusing a connection from {peer}: {max} are open on this core \
                  (max.connections={})",
@@ -89,6 +90,7 @@ impl Connections {
 pub fn keep(shard: &Rc<Shard>) {
     shard.core().spawn(Rc::clone(shard).keep_retention());
     shard.core().spawn(Rc::clone(shard).keep_flushed());
+    shard.core().spawn(Rc::clone(shard).keep_metrics());
 }
 
 /// Tells every core to end its loop.

@@ -14,4 +14,4 @@ mod send;
 mod startup;
 mod strays;
 
-pub use process::{ServeError, serve};
+pub use process::{ServeError, Watch, serve, serve_watched};

@@ -4,7 +4,7 @@
 use super::acceptor::BoundListener;
 use super::startup::{self, Plan};
 use crate::broker::letter::Letter;
-use crate::broker::{Facts, Listener, Shard};
+use crate::broker::{Facts, Listener, Metrics, Shard};
 use crate::config::{BrokerConfig, Cores, Endpoint, Notices};
 use crate::limits;
 use crate::runtime::machine::{self, MachineOptions};
@@ -54,8 +54,20 @@ fn listen_hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// Shows the broker's counters to whoever asks, and says at which address; `None`: to nobody.
+pub type Watch = fn(&BrokerConfig, &Arc<Metrics>) -> Option<SocketAddr>;
+
 /// Runs the broker until SIGTERM or SIGINT.
 pub fn serve(config: BrokerConfig, notices: &Notices) -> Result<(), ServeError> {
+    serve_watched(config, notices, |_, _| None)
+}
+
+/// The same with somebody who watches its counters.
+pub fn serve_watched(
+    config: BrokerConfig,
+    notices: &Notices,
+    watch: Watch,
+) -> Result<(), ServeError> {
     machine::decline_huge_pages();
     machine::hold_stop_signals();
     let file_limit = machine::raise_open_files();
@@ -69,11 +81,15 @@ pub fn serve(config: BrokerConfig, notices: &Notices) -> Result<(), ServeError> 
     let (mut ports, doorbells) =
         mailbox::mesh::<Letter>(cpus.len(), 1).map_err(ServeError::Machine)?;
     let control = ports.pop().expect("one guest: this thread");
+    let metrics = Metrics::new(cpus.len(), config.log_dirs.len());
+    let watched_at = watch(&config, &metrics);
     let facts = Arc::new(Facts {
+        metrics,
         listeners: listeners.iter().map(|bound| bound.facts.clone()).collect(),
         config,
     });
-    let plan = Plan { listeners, notices: notices.lines(), cpus, features, file_limit };
+    let notices = notices.lines();
+    let plan = Plan { listeners, notices, cpus, features, file_limit, watched_at };
     let failure = Arc::new(Mutex::new(None));
     let threads = {
         let plan = Mutex::new(Some(plan));

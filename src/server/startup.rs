@@ -20,6 +20,7 @@ use crate::runtime::probe::{Features, file_system_name};
 use crate::runtime::sync;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,8 @@ pub struct Plan {
     pub cpus: Vec<usize>,
     pub features: Features,
     pub file_limit: u64,
+    /// Where the metrics are shown.
+    pub watched_at: Option<SocketAddr>,
 }
 
 /// Starts the broker from the controller's core. A failure ends the process.

@@ -14,7 +14,8 @@ use highwater::model::{ErrorCode, Offset, ProducerEpoch, ProducerId, Timestamp};
 use highwater::record::{BatchBuilder, Codec, NewRecord, Packing};
 use highwater::runtime::clock;
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -154,6 +155,20 @@ impl Process {
         client(self.address)
     }
 
+    /// Where the banner says that the metrics are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let line = log.lines().find_map(|line| line.strip_prefix("metrics"))?;
+        let url = line.trim().strip_prefix("http://")?.strip_suffix("/metrics")?;
+        Some(url.parse().expect("an address"))
+    }
+
+    /// The sum over a metric's series.
+    pub fn metric(&self, name: &str) -> u64 {
+        let address = self.metrics_address().expect("it was started with metrics");
+        sum_of(&scrape(address), name, "")
+    }
+
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()
@@ -206,6 +221,32 @@ impl Folder {
 pub fn highwater() -> Command {
     let ours = env!("CARGO_BIN_EXE_highwater").into();
     Command::new(std::env::var_os("HIGHWATER_TEST_PROGRAM").unwrap_or(ours))
+}
+
+/// What comes back for these bytes, until the end.
+pub fn ask_http(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).expect("the metrics are served");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The page of metrics.
+pub fn scrape(address: SocketAddr) -> String {
+    let answer = ask_http(address, b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    body.to_owned()
+}
+
+/// The sum over a name's series that carry this label text.
+pub fn sum_of(page: &str, name: &str, label: &str) -> u64 {
+    let is_of = |line: &&str| line.split(['{', ' ']).next() == Some(name) && line.contains(label);
+    let value = |line: &str| line.rsplit_once(' ')?.1.parse::<u64>().ok();
+    page.lines().filter(is_of).map(|line| value(line).expect("a number")).sum()
 }
 
 /// A fresh producer id; a broker that has just started may not have one yet.
