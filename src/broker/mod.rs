@@ -21,6 +21,8 @@ pub mod partition;
 pub mod produce;
 pub mod questions;
 
+#[cfg(test)]
+mod flush_policy_tests;
 mod image;
 mod maintenance;
 mod shard;
