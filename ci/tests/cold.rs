@@ -76,19 +76,21 @@ fn what_is_read_while_the_ring_writes_is_whole() {
     let process = Process::start_with(folder.path(), free_address(), &ring);
     process.client().create_topic("ring", 1, &[]).unwrap();
     let address = process.address;
-    let writer = std::thread::spawn(move || fill(&mut process::client(address), "ring"));
     let mut client = process.client();
     let path = segment(folder.path(), "ring");
-    let mut seen = 0;
-    while seen < BATCHES {
-        let read = values(&read_from(&mut client, "ring", 0, Offset::ZERO));
-        assert!(read.len() >= seen, "what was seen stays");
-        seen = read.len();
-        assert!(read.iter().enumerate().all(|(number, value)| *value == large(number)));
-        if path.exists() {
-            make_cold(&path);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| fill(&mut process::client(address), "ring"));
+        let mut seen = 0;
+        while seen < BATCHES {
+            let read = values(&read_from(&mut client, "ring", 0, Offset::ZERO));
+            assert!(read.len() >= seen, "what was seen stays");
+            seen = read.len();
+            assert!(read.iter().enumerate().all(|(number, value)| *value == large(number)));
+            if path.exists() {
+                make_cold(&path);
+            }
         }
-    }
-    assert_eq!(writer.join().unwrap().len(), BATCHES);
+        assert_eq!(writer.join().unwrap().len(), BATCHES);
+    });
     assert!(process.stop().success());
 }

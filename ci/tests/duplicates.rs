@@ -250,7 +250,11 @@ fn metadata(
     version: i16,
     topics: Vec<MetadataRequestTopic<'_>>,
 ) -> Vec<(i16, Option<String>, TopicId)> {
-    let request = MetadataRequest { topics: Some(topics), ..MetadataRequest::default() };
+    let request = MetadataRequest {
+        topics: Some(topics),
+        allow_auto_topic_creation: false,
+        ..MetadataRequest::default()
+    };
     let answer = house.call(version, &request);
     let view = answer.view();
     let topic = |topic: highwater::protocol::read::metadata::MetadataResponseTopic<'_>| {
