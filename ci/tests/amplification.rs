@@ -116,6 +116,7 @@ fn the_largest_produce_is_answered_and_many_at_once_take_little_more_than_one() 
         // Sent by one and read by another: the broker stops reading while nobody reads it.
         let mut reader = TcpStream::connect(broker.address).unwrap();
         reader.set_read_timeout(Some(PATIENCE)).unwrap();
+        reader.set_write_timeout(Some(PATIENCE)).unwrap();
         let mut sender = reader.try_clone().unwrap();
         let all = bytes.repeat(15);
         std::thread::scope(|scope| {

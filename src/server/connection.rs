@@ -422,6 +422,8 @@ impl Connection {
             }
             self.outbox_bytes.set(outbox.bytes());
             self.active_at.set(self.core().now());
+            // A reader that stopped because of one large answer waits for this alone.
+            self.room.ring();
         }
         Ok(())
     }
