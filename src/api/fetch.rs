@@ -22,8 +22,8 @@ use crate::protocol::{
     ApiKey, FetchAnswer, FetchHead, Parse as _, ProtocolError, Reader, RecordsGap, RequestHeader,
     Writer, frame,
 };
-use crate::runtime::Chain;
 use crate::runtime::sync::Bell;
+use crate::runtime::{Chain, chain};
 use bumpalo::Bump;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -38,6 +38,8 @@ const READ_COMMITTED: i8 = 1;
 /// Jobs that a connection keeps for its next fetches, and the largest request that one may keep.
 const SPARE_JOBS_MAX: usize = 4;
 const SPARE_REQUEST_BYTES_MAX: usize = 64 << 10;
+/// Longest wait of a request that is too large to be copied: it keeps its receive buffers.
+const LARGE_REQUEST_WAIT_MAX: Duration = Duration::from_millis(500);
 /// Answers that may be done and not written before a lane goes on.
 const READY_BYTES_MAX: usize = 1 << 20;
 
@@ -46,6 +48,9 @@ const READY_BYTES_MAX: usize = 1 << 20;
 pub struct FetchJob {
     /// The request, copied: it may wait long, and receive buffers are few.
     request: RefCell<Vec<u8>>,
+    /// A large request as it came: its buffers are charged to the memory for requests, and a copy
+    /// would not be.
+    large: RefCell<Option<Chain>>,
     version: Cell<i16>,
     correlation_id: Cell<i32>,
     is_done: Cell<bool>,
@@ -101,7 +106,11 @@ pub fn begin(
     FetchRequest::parse(body, header.version)?;
     let lane = Rc::clone(context.lane.borrow_mut().get_or_insert_with(|| open_lane(context)));
     let job = lane.spare.borrow_mut().pop().unwrap_or_default();
-    frame.slices().for_each(|slice| job.request.borrow_mut().extend_from_slice(slice));
+    if frame.len() <= SPARE_REQUEST_BYTES_MAX {
+        frame.slices().for_each(|slice| job.request.borrow_mut().extend_from_slice(slice));
+    } else {
+        job.large.replace(Some(frame.clone()));
+    }
     job.version.set(header.version);
     job.correlation_id.set(header.correlation_id);
     job.is_done.set(false);
@@ -203,8 +212,12 @@ impl FetchJob {
 
 /// Answers one fetch, waiting for data as long as it allows.
 async fn run(shard: &Rc<Shard>, fetcher: &Fetcher, job: &FetchJob, memory: &mut Memory) {
+    if let Some(large) = job.large.take() {
+        let pieces = large.piece_list();
+        return answer(shard, fetcher, job, chain::pieces(&pieces), memory).await;
+    }
     let bytes = job.request.take();
-    answer(shard, fetcher, job, &bytes, memory).await;
+    answer(shard, fetcher, job, Pieces::one(&bytes), memory).await;
     job.request.replace(bytes);
 }
 
@@ -212,12 +225,12 @@ async fn answer(
     shard: &Rc<Shard>,
     fetcher: &Fetcher,
     job: &FetchJob,
-    bytes: &[u8],
+    bytes: Pieces<'_>,
     memory: &mut Memory,
 ) {
     let version = job.version.get();
     let arena = Bump::new();
-    let mut reader = Reader::new(Pieces::one(bytes), &arena);
+    let mut reader = Reader::new(bytes, &arena);
     RequestHeader::parse(&mut reader).expect("it was parsed before");
     let request = FetchRequest::parse(reader, version).expect("it was parsed before");
     let opened = open_session(shard, &request, version, memory)
@@ -227,7 +240,10 @@ async fn answer(
         Err(error) => return encode_refusal(job, &error),
     };
     let broker_max = shard.facts.config.fetch_bytes_max as usize;
-    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let mut wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    if bytes.len() > SPARE_REQUEST_BYTES_MAX {
+        wait = wait.min(LARGE_REQUEST_WAIT_MAX);
+    }
     let is_faulty = memory.order.iter().any(|(_, fault)| fault.is_some());
     let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(broker_max);
     // An answer that is full is enough, whatever the client waits for.
