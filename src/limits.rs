@@ -55,6 +55,12 @@ pub const BODY_BYTES_PER_CORE: usize = 256 << 20;
 /// one that holds its share waits for more before it gives up what it has.
 pub const ARRIVAL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a client that was told an address has to come there before it is looked for.
+pub const RETURN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connections of one core whose clients are looked for at a time.
+pub const WATCHED_CONNECTIONS_MAX: usize = 1024;
+
 // A connection's open requests cost little more than what one legal request may cost alone.
 const _: () = assert!(REQUEST_ELEMENTS_MAX as usize * PRODUCE_PART_BYTES <= 2 * OPEN_BYTES_MAX);
 // The largest legal request that Kafka's clients are known to send: all topics of a large cluster.

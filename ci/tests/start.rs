@@ -154,7 +154,7 @@ fn settings_without_effect_are_named() {
     let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
     let file = format!(
         "node.id=1\nlisteners=PLAINTEXT://{address}\nlog.dirs={}\nmy.own.setting=1\n\
-         log.cleaner.threads=3\nnum.partitions=2\nnum.partitions=3\n",
+         background.threads=3\nnum.partitions=2\nnum.partitions=3\n",
         data(folder.path())
     );
     let broker = start_with_file(folder.path(), address, &file).ready();
@@ -162,7 +162,7 @@ fn settings_without_effect_are_named() {
     let settings: Vec<&str> =
         log.lines().filter_map(|line| line.strip_prefix("setting")).map(str::trim).collect();
     for wanted in [
-        "read and not yet served: log.cleaner.threads=3",
+        "without effect: background.threads=3 (cores replace threads: see highwater.cores)",
         "unknown, without effect: my.own.setting (line 4)",
         "set more than once, the last counts: num.partitions",
     ] {
@@ -174,45 +174,19 @@ fn settings_without_effect_are_named() {
 }
 
 #[test]
-fn the_settings_of_kafkas_own_example_work() {
+fn the_settings_of_kafkas_own_file_work() {
     let (folder, address, controller) =
         (tempfile::tempdir().unwrap(), free_address(), free_address());
     let (port, controller) = (address.port(), controller.port());
-    let file = format!(
-        "process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=localhost:{controller}
-listeners=PLAINTEXT://:{port},CONTROLLER://:{controller}
-inter.broker.listener.name=PLAINTEXT
-advertised.listeners=PLAINTEXT://localhost:{port},CONTROLLER://localhost:{controller}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,\
-SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
-num.network.threads=3
-num.io.threads=8
-socket.send.buffer.bytes=102400
-socket.receive.buffer.bytes=102400
-socket.request.max.bytes=104857600
-log.dirs={}
-num.partitions=1
-num.recovery.threads.per.data.dir=1
-offsets.topic.replication.factor=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-log.retention.hours=168
-log.segment.bytes=1073741824
-log.retention.check.interval.ms=300000
-",
-        data(folder.path())
-    );
+    let file = include_str!("../golden/server.properties")
+        .replace(":9092", &format!(":{port}"))
+        .replace(":9093", &format!(":{controller}"))
+        .replace("/tmp/kraft-combined-logs", &data(folder.path()));
     let broker = start_with_file(folder.path(), address, &file).ready();
     check_works(&broker);
     let log = broker.log();
     let listening = format!("clients are told localhost:{port}");
     assert!(line(&log, "listening").ends_with(&listening), "{log}");
-    assert!(log.contains("not yet served: offsets.topic.replication.factor=1"), "{log}");
     assert!(log.contains(&format!("not opened: controller listener CONTROLLER://:{controller}")));
     assert!(TcpListener::bind(("127.0.0.1", controller)).is_ok(), "it is not opened");
     // The listener is open to the network, and that is said.

@@ -31,7 +31,7 @@ pub fn answer(
                 broker_id: node,
                 host: context.advertised.host.clone().into(),
                 port: i32::from(context.advertised.port),
-                rack: None,
+                rack: context.shard.facts.config.rack.clone().map(Into::into),
                 is_fenced: false,
             }],
             ..write::DescribeClusterResponse::default()

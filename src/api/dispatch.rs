@@ -68,6 +68,7 @@ pub fn begin(context: &Rc<Context>, frame: Chain) -> Result<Begun, MustClose> {
     let mut reader =
         Reader::new(chain::pieces(&list), &arena).with_elements_max(REQUEST_ELEMENTS_MAX);
     let header = RequestHeader::parse(&mut reader).map_err(|error| close(None, &error))?;
+    context.conduct.note(header.api, || context.shard.core().now());
     let Some(row) = registry::row(header.api) else {
         let name = header.api.name();
         return Err(MustClose(format!("{name} (API {}) is not served", header.api.key())));

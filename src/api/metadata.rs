@@ -111,7 +111,7 @@ pub async fn answer(context: &Context, asked: &Asked) -> Vec<u8> {
             node_id: node,
             host: context.advertised.host.as_str().into(),
             port: i32::from(context.advertised.port),
-            rack: None,
+            rack: context.shard.facts.config.rack.as_deref().map(Into::into),
         }],
         cluster_id: Some(image.cluster_id.to_string().into()),
         controller_id: node,

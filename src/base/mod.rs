@@ -1,10 +1,12 @@
-//! What any program could use: byte views, varints, seeded random, maps with a fixed hasher.
+//! What any program could use: byte views, varints, seeded random, maps with a fixed
+//! hasher, the nearest of known words.
 //!
 //! Pure: no clock, disk, network, thread or task. Nothing in here knows Kafka.
 
 pub mod counter;
 pub mod crc32c;
 pub mod map;
+pub mod nearest;
 pub mod pieces;
 pub mod random;
 pub mod time;
@@ -13,6 +15,7 @@ pub mod xxh32;
 
 pub use counter::Counter;
 pub use map::{FastMap, FastSet};
+pub use nearest::nearest;
 pub use pieces::Pieces;
 pub use random::Random;
 pub use time::Instant;

@@ -3,7 +3,8 @@
 use super::call::{Call, Reply};
 use super::fetch::Errand;
 use super::produce::{AppendOutcome, AppendPart};
-use std::net::SocketAddr;
+use crate::base::Instant;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 /// A request that waits at its home core: an index into one of the home shard's tables.
@@ -27,10 +28,33 @@ pub enum Letter {
     Call { home: u16, ticket: Ticket, call: Box<Call> },
     /// Home: the answer.
     Reply { ticket: Ticket, reply: Box<Reply> },
-    /// To a core: serve this connection; the listener is an index into the broker's listeners.
-    Connection { fd: OwnedFd, peer: SocketAddr, listener: u16 },
+    /// To a core: serve this connection; the listener is an index into the broker's listeners, and
+    /// one that is counted is to be told of when it ends.
+    Connection { fd: OwnedFd, peer: SocketAddr, listener: u16, is_counted: bool },
+    /// To the core that accepts: something of a connection.
+    Door(Box<DoorNote>),
     /// To the controller's core: the process was asked to stop.
     Stop,
     /// To every core: all is closed; end the loop.
     Halt,
+}
+
+/// What the core that accepts is told of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DoorNote {
+    /// One that is counted has ended.
+    Departed(IpAddr),
+    Silent(Silent),
+}
+
+/// A connection that asked for metadata, was told another address than its own, and says no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silent {
+    pub peer: SocketAddr,
+    /// Where it came to.
+    pub local: SocketAddr,
+    pub listener: u16,
+    pub asked_at: Instant,
+    /// Its software, name and version, where it said so.
+    pub client: Option<(String, String)>,
 }

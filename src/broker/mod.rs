@@ -30,4 +30,4 @@ mod topic_settings;
 
 pub use control::ControllerHost;
 pub use metrics::Metrics;
-pub use shard::{Above, Facts, Listener, Shard};
+pub use shard::{Above, Arrival, Facts, Listener, Shard};

@@ -5,7 +5,7 @@ use super::call::Calls;
 use super::control::ControllerHost;
 use super::fetch::Fetchers;
 use super::fetch_session::{SessionCache, SessionLimits};
-use super::letter::Letter;
+use super::letter::{DoorNote, Letter};
 use super::metrics::Metrics;
 use super::partition::Partition;
 use super::produce::Produces;
@@ -22,7 +22,7 @@ use crate::runtime::Core;
 use crate::runtime::mailbox::Port;
 use crate::runtime::sync::{Bell, Gate};
 use std::cell::{Cell, OnceCell, Ref, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub struct Listener {
     /// `None`: the address that the client has connected to.
     pub advertised_host: Option<String>,
     pub advertised_port: u16,
+    /// What the host was resolved to when the broker started.
+    pub advertised_addresses: Vec<IpAddr>,
 }
 
 fn sessions(config: &BrokerConfig, port: &Port<Letter>) -> SessionCache {
@@ -53,11 +55,23 @@ fn sessions(config: &BrokerConfig, port: &Port<Letter>) -> SessionCache {
 
 /// What the server hangs under the shard: letters that are for it.
 pub struct Above {
-    pub connection: Box<dyn Fn(OwnedFd, SocketAddr, u16)>,
+    pub connection: Box<dyn Fn(OwnedFd, Arrival)>,
+    /// The core that accepts is told something.
+    pub door: Box<dyn Fn(&DoorNote)>,
     /// Closes all connections of this core.
     pub close_connections: Box<dyn Fn()>,
     /// The process was asked to stop.
     pub stop: Box<dyn Fn()>,
+}
+
+/// A connection that was dealt to this core.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub peer: SocketAddr,
+    /// Index into the broker's listeners.
+    pub listener: u16,
+    /// Its end is to be told to the core that accepts.
+    pub is_counted: bool,
 }
 
 /// One core's shard. Fields are open to the room; others go through methods.
@@ -214,10 +228,15 @@ impl Shard {
             Letter::Unwatch { home, fetcher } => self.unwatch(home, fetcher),
             Letter::Call { home, ticket, call } => self.called(home, ticket, *call),
             Letter::Reply { ticket, reply } => self.calls.borrow_mut().close(ticket, *reply),
-            Letter::Connection { fd, peer, listener } => match self.above.get() {
-                Some(above) => (above.connection)(fd, peer, listener),
+            Letter::Connection { fd, peer, listener, is_counted } => match self.above.get() {
+                Some(above) => (above.connection)(fd, Arrival { peer, listener, is_counted }),
                 None => drop(fd),
             },
+            Letter::Door(note) => {
+                if let Some(above) = self.above.get() {
+                    (above.door)(&note);
+                }
+            }
             Letter::Halt => {
                 self.tell_counters();
                 self.core.stop();

@@ -2,14 +2,17 @@
 
 use crate::config::{BrokerConfig, Properties};
 use crate::server;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Run the broker until SIGTERM or Ctrl-C.
+///
+/// Settings have Kafka's names. They come from the file, then from KAFKA_* variables (KAFKA_NUM_PARTITIONS
+/// is num.partitions), then from flags; the last one counts.
 #[derive(clap::Args, Debug)]
 pub struct ServeArgs {
-    /// Kafka's server.properties; without it the broker listens on 127.0.0.1:9092 and keeps its
-    /// data in ./highwater-data
+    /// Kafka's server.properties; without it and KAFKA_* variables the broker listens on
+    /// 127.0.0.1:9092 and keeps its data in ./highwater-data
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -38,7 +41,7 @@ pub fn run(args: &ServeArgs, watch: server::Watch) -> ExitCode {
     };
     let (config, notices) = match BrokerConfig::load(&properties) {
         Ok(loaded) => loaded,
-        Err(error) => return fail(&error.to_string()),
+        Err(errors) => return fail(&of_file(args.config.as_deref(), &errors)),
     };
     match server::serve_watched(config, &notices, watch) {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,31 +49,39 @@ pub fn run(args: &ServeArgs, watch: server::Watch) -> ExitCode {
     }
 }
 
+/// The file's settings, over them the environment's, over them those of the flags.
 fn properties(args: &ServeArgs) -> Result<Properties, String> {
     let mut properties = match &args.config {
         None => BrokerConfig::standalone(),
         Some(path) => {
-            let shown = path.display();
-            let bytes =
-                std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-            Properties::parse(&bytes).map_err(|error| format!("{shown}: {error}"))?
+            let bytes = std::fs::read(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            Properties::parse(&bytes).map_err(|error| of_file(Some(path), &error))?
         }
     };
+    properties.set_by_environment(std::env::vars_os());
     if let Some(address) = &args.listen {
-        properties.set("listeners", format!("PLAINTEXT://{address}"));
+        properties.set_by("--listen", "listeners", format!("PLAINTEXT://{address}"));
     }
     if let Some(data) = &args.data {
-        properties.set("log.dirs", data.display().to_string());
+        properties.set_by("--data", "log.dirs", data.display().to_string());
     }
     if let Some(cores) = &args.cores {
-        properties.set("highwater.cores", cores.clone());
+        properties.set_by("--cores", "highwater.cores", cores.clone());
     }
     for pair in &args.overrides {
         let (key, value) =
             pair.split_once('=').ok_or_else(|| format!("--override {pair}: write KEY=VALUE"))?;
-        properties.set(key.trim(), value.trim());
+        properties.set_by("--override", key.trim(), value.trim());
     }
     Ok(properties)
+}
+
+fn of_file(file: Option<&Path>, error: &dyn std::fmt::Display) -> String {
+    match file {
+        Some(path) => format!("{}: {error}", path.display()),
+        None => error.to_string(),
+    }
 }
 
 fn fail(reason: &str) -> ExitCode {

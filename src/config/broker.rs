@@ -1,13 +1,12 @@
 //! The broker's settings as a whole: parsed from a file, checked against each other, typed.
 
 use super::cores::{AppendPath, Cores};
-use super::kind::Value;
-use super::layers::{Layers, Texts};
-use super::listener::{ListenerTexts, Listeners};
+use super::layers::Layers;
+use super::listener::Listeners;
 use super::notices::Notices;
-use super::properties::Properties;
-use super::start_error::StartError;
-use super::table::{broker_setting, broker_settings};
+use super::properties::{Origin, Properties, Property};
+use super::reader::{Faults, Reader};
+use super::start_error::StartErrors;
 use super::topic::TopicConfig;
 use crate::model::NodeId;
 use std::net::SocketAddr;
@@ -15,17 +14,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a broker without a file is: on this machine only, its data in a folder beside it.
-const STANDALONE: &str = "\
-node.id=1
-process.roles=broker,controller
-listeners=PLAINTEXT://127.0.0.1:9092
-log.dirs=highwater-data
-";
+const STANDALONE: [(&str, &str); 2] =
+    [("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "highwater-data")];
 
 /// Everything that a broker reads of its settings at start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokerConfig {
     pub node_id: NodeId,
+    pub rack: Option<String>,
     pub listeners: Listeners,
     pub log_dirs: Vec<PathBuf>,
 
@@ -41,6 +37,9 @@ pub struct BrokerConfig {
     pub socket_receive_buffer_bytes: Option<u32>,
     pub socket_backlog: u32,
     pub connections_max: u32,
+    pub connections_per_address: ConnectionLimits,
+    /// New connections in a second, where they are limited.
+    pub connection_rate_max: Option<u32>,
     pub connections_idle_max: Option<Duration>,
     pub queued_request_bytes_max: Option<u64>,
     pub fetch_bytes_max: u32,
@@ -65,37 +64,66 @@ pub struct BrokerConfig {
     pub layers: Layers,
 }
 
+/// Most connections at a time from one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// None is no limit.
+    pub each: Option<u32>,
+    /// Other limits for some hosts, by name or address.
+    pub of_hosts: Vec<(String, u32)>,
+}
+
 impl BrokerConfig {
     /// The settings of a broker that is started without a file, to be completed and loaded.
     pub fn standalone() -> Properties {
-        Properties::parse(STANDALONE.as_bytes()).expect("our own text is in the syntax")
+        let mut properties = Properties::default();
+        for (key, value) in STANDALONE {
+            let (key, value) = (key.to_owned(), value.to_owned());
+            properties.push(Property { key, value, origin: Origin::Ours });
+        }
+        properties
     }
 
-    /// Checks and types what a file and the command line set. The notices are for the operator: what
-    /// was read and has no effect.
-    pub fn load(file: &Properties) -> Result<(Self, Notices), StartError> {
-        check_values(file)?;
-        let layers = Layers::of_file(file);
-        let read = Reader { file, layers: &layers };
-        read.check_roles()?;
-        let listeners = read.listeners()?;
+    /// Checks and types what a file, the environment and the command line set. The notices are for
+    /// the operator: what was read and has no effect. The error has all that is wrong.
+    pub fn load(file: &Properties) -> Result<(Self, Notices), StartErrors> {
+        let mut faults = Faults::of_syntax(file);
+        let layers = faults.check_values(file);
+        let read = Reader::new(file, &layers, faults.wrong());
+        faults.check_absent(read.roles());
+        faults.check_absent(read.quorum());
+        let node_id = faults.take(read.node_id());
+        let log_dirs = faults.take(read.log_dirs());
+        let topic_defaults = read.topic_defaults(&mut faults);
+        let queued_request_bytes_max = faults.take(read.queued_request_bytes_max());
+        let cores = faults.take(read.cores());
+        let connections_per_address = faults.take(read.connection_limits());
+        let metrics_listener = faults.take(read.metrics_listener());
+        let listeners = read.listeners(&mut faults);
+        if let Some(errors) = StartErrors::of(faults.into_errors()) {
+            return Err(errors);
+        }
+        let right = "what had no fault is there";
         let config = Self {
-            node_id: read.node_id()?,
-            log_dirs: read.log_dirs()?,
+            node_id: node_id.expect(right),
+            rack: Some(read.text("broker.rack")).filter(|rack| !rack.is_empty()),
+            log_dirs: log_dirs.expect(right),
+            topic_defaults: topic_defaults.expect(right),
+            queued_request_bytes_max: queued_request_bytes_max.expect(right),
+            cores: cores.expect(right),
+            connections_per_address: connections_per_address.expect(right),
+            listeners: listeners.expect(right),
             num_partitions: read.size("num.partitions"),
             default_replication_factor: read.int("default.replication.factor") as i32,
             auto_create_topics: read.flag("auto.create.topics.enable"),
             delete_topics: read.flag("delete.topic.enable"),
-            topic_defaults: read.topic_defaults()?,
             request_bytes_max: read.size("socket.request.max.bytes"),
             socket_send_buffer_bytes: read.size_if_positive("socket.send.buffer.bytes"),
             socket_receive_buffer_bytes: read.size_if_positive("socket.receive.buffer.bytes"),
             socket_backlog: read.size("socket.listen.backlog.size"),
             connections_max: read.size("max.connections"),
-            connections_idle_max: u64::try_from(read.int("connections.max.idle.ms"))
-                .ok()
-                .map(Duration::from_millis),
-            queued_request_bytes_max: read.queued_request_bytes_max()?,
+            connection_rate_max: read.limit("max.connection.creation.rate"),
+            connections_idle_max: read.time_if_any("connections.max.idle.ms"),
             fetch_bytes_max: read.size("fetch.max.bytes"),
             fetch_sessions_max: read.size("max.incremental.fetch.session.cache.slots"),
             describe_partitions_max: read.size("max.request.partition.size.limit"),
@@ -106,14 +134,12 @@ impl BrokerConfig {
             start_offset_checkpoint_interval: read
                 .time("log.flush.start.offset.checkpoint.interval.ms"),
             producer_id_expiration: read.time("producer.id.expiration.ms"),
-            cores: read.cores()?,
             spin_max: Duration::from_micros(u64::from(read.size("highwater.spin.us.max"))),
             append_path: AppendPath::parse(&read.text("highwater.append.path")),
             disabled_features: read.list("highwater.disable.features"),
             strict_records: read.flag("highwater.strict.records"),
             memory_bytes: u64::try_from(read.int("highwater.memory")).ok().filter(|&b| b > 0),
-            metrics_listener: read.metrics_listener()?,
-            listeners,
+            metrics_listener: metrics_listener.expect(right),
             layers: layers.clone(),
         };
         let notices = Notices::of(file, &config);
@@ -121,231 +147,54 @@ impl BrokerConfig {
     }
 }
 
-/// Every known setting of the file has a value that it may have.
-fn check_values(file: &Properties) -> Result<(), StartError> {
-    for entry in file.entries() {
-        if let Some(row) = broker_setting(&entry.key) {
-            row.parse(&entry.value).map_err(|error| StartError::value(entry, row, error))?;
-        }
-    }
-    Ok(())
-}
-
-/// Reads one value after another. All texts were checked, so the table's types hold.
-struct Reader<'a> {
-    file: &'a Properties,
-    layers: &'a Layers,
-}
-
-impl Reader<'_> {
-    fn value(&self, key: &str) -> Value {
-        let row = broker_setting(key).expect("the keys read here are rows of the table");
-        self.layers.value(row).expect("the file's values were checked before")
-    }
-
-    fn int(&self, key: &str) -> i64 {
-        match self.value(key) {
-            Value::Int(n) => n,
-            other => panic!("{key} is a number in the table, not {other:?}"),
-        }
-    }
-
-    /// A number that the table bounds from below by 0 or more, and from above by 32 bits.
-    fn size(&self, key: &str) -> u32 {
-        u32::try_from(self.int(key)).expect("the table bounds this key")
-    }
-
-    fn size_if_positive(&self, key: &str) -> Option<u32> {
-        u32::try_from(self.int(key)).ok().filter(|&n| n > 0)
-    }
-
-    fn time(&self, key: &str) -> Duration {
-        Duration::from_millis(u64::try_from(self.int(key)).expect("the table bounds this key"))
-    }
-
-    fn flag(&self, key: &str) -> bool {
-        self.value(key) == Value::Bool(true)
-    }
-
-    fn text(&self, key: &str) -> String {
-        self.value(key).to_string()
-    }
-
-    fn list(&self, key: &str) -> Vec<String> {
-        match self.value(key) {
-            Value::List(entries) => entries,
-            _ => Vec::new(),
-        }
-    }
-
-    fn is_set(&self, key: &str) -> bool {
-        self.layers.text(key).is_some()
-    }
-
-    fn line(&self, key: &str) -> Option<u32> {
-        self.file.get(key).and_then(|entry| entry.line)
-    }
-
-    fn check_roles(&self) -> Result<(), StartError> {
-        let roles = self.list("process.roles");
-        let has = |role: &str| roles.iter().any(|r| r == role);
-        if has("broker") && has("controller") {
-            return Ok(());
-        }
-        let line = self.line("process.roles");
-        Err(StartError::Roles { line, roles: self.text("process.roles") })
-    }
-
-    fn node_id(&self) -> Result<NodeId, StartError> {
-        let (node, broker) = (self.int("node.id"), self.int("broker.id"));
-        let is_broker_id_given = self.is_set("broker.id") && broker >= 0;
-        if is_broker_id_given && self.is_set("node.id") && node != broker {
-            let line = self.line("broker.id");
-            return Err(StartError::NodeIds { line, node_id: node, broker_id: broker });
-        }
-        Ok(NodeId(if is_broker_id_given { broker } else { node } as i32))
-    }
-
-    fn log_dirs(&self) -> Result<Vec<PathBuf>, StartError> {
-        let key = if self.is_set("log.dirs") { "log.dirs" } else { "log.dir" };
-        let dirs: Vec<_> = self.list(key).into_iter().map(PathBuf::from).collect();
-        if dirs.is_empty() {
-            return Err(StartError::NoLogDir { line: self.line(key) });
-        }
-        Ok(dirs)
-    }
-
-    fn listeners(&self) -> Result<Listeners, StartError> {
-        let advertised = self.list("advertised.listeners");
-        let inter_broker = self.text("inter.broker.listener.name");
-        let texts = ListenerTexts {
-            listeners: &self.list("listeners"),
-            advertised: Some(advertised.as_slice()),
-            protocol_map: &self.text("listener.security.protocol.map"),
-            controller_names: &self.list("controller.listener.names"),
-            inter_broker: Some(inter_broker.as_str()),
-        };
-        Listeners::parse(&texts).map_err(|(key, error)| StartError::Listener {
-            line: self.line(key),
-            key,
-            error,
-        })
-    }
-
-    fn topic_defaults(&self) -> Result<TopicConfig, StartError> {
-        // Ages below are bounded by Kafka outside its table.
-        for (key, min) in [("log.roll.ms", 1), ("log.roll.jitter.ms", 0), ("log.retention.ms", -1)]
-        {
-            let value = self.value(key);
-            let is_low = matches!(value, Value::Int(n) if n < min);
-            if is_low || (key == "log.retention.ms" && value == Value::Int(0)) {
-                let line = self.line(key);
-                return Err(StartError::Age { line, key, value: value.to_string(), min });
-            }
-        }
-        TopicConfig::resolve(&Texts::new(), self.layers).map_err(StartError::TopicDefaults)
-    }
-
-    fn queued_request_bytes_max(&self) -> Result<Option<u64>, StartError> {
-        let key = "queued.max.request.bytes";
-        let (queued, request) = (self.int(key), self.int("socket.request.max.bytes"));
-        if queued > 0 && queued < request {
-            return Err(StartError::QueueTooSmall { line: self.line(key), queued, request });
-        }
-        Ok(u64::try_from(queued).ok().filter(|&bytes| bytes > 0))
-    }
-
-    fn metrics_listener(&self) -> Result<Option<SocketAddr>, StartError> {
-        let key = "highwater.metrics.listener";
-        let text = self.text(key);
-        match text.parse() {
-            Ok(address) => Ok(Some(address)),
-            Err(_) if text.is_empty() => Ok(None),
-            Err(_) => Err(StartError::MetricsListener { line: self.line(key), value: text }),
-        }
-    }
-
-    fn cores(&self) -> Result<Cores, StartError> {
-        let text = self.text("highwater.cores");
-        Cores::parse(&text)
-            .ok_or(StartError::Cores { line: self.line("highwater.cores"), value: text })
-    }
-}
-
-/// Whether a key is known: a row of the table, also under a listener's prefix.
-pub(super) fn is_known(key: &str) -> bool {
-    let without_listener = key
-        .strip_prefix("listener.name.")
-        .and_then(|rest| rest.split_once('.'))
-        .map_or(key, |(_, key)| key);
-    broker_setting(without_listener).is_some()
-        // SASL settings under a listener carry a mechanism before the key.
-        || (without_listener != key
-            && broker_settings().iter().any(|row| without_listener.ends_with(row.key)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::table::broker_settings;
+    use std::collections::BTreeMap;
 
-    fn load(file: &str) -> Result<(BrokerConfig, Notices), StartError> {
+    fn load(file: &str) -> Result<(BrokerConfig, Notices), StartErrors> {
         BrokerConfig::load(&Properties::parse(file.as_bytes()).unwrap())
     }
 
-    fn check(file: &str, refusal: &str) {
-        let text = load(file).unwrap_err().to_string();
-        assert!(text.starts_with(refusal), "{text}");
+    /// The refusals of a file, each of which begins with these words.
+    fn check(file: &str, refusals: &[&str]) {
+        let found = load(file).unwrap_err();
+        let texts: Vec<_> = found.all().iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), refusals.len(), "{texts:#?}");
+        for (text, refusal) in texts.iter().zip(refusals) {
+            assert!(text.starts_with(refusal), "{text}");
+        }
     }
 
-    /// The settings of the example that Kafka 4 ships for a combined node.
-    const COMBINED: &str = "\
-process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=localhost:9093
-listeners=PLAINTEXT://:9092,CONTROLLER://:9093
-inter.broker.listener.name=PLAINTEXT
-advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
-num.network.threads=3
-num.io.threads=8
-socket.send.buffer.bytes=102400
-socket.receive.buffer.bytes=102400
-socket.request.max.bytes=104857600
-log.dirs=/tmp/kraft-combined-logs
-num.partitions=1
-num.recovery.threads.per.data.dir=1
-offsets.topic.replication.factor=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-log.retention.hours=168
-log.segment.bytes=1073741824
-log.retention.check.interval.ms=300000
-";
+    /// What an operator is told of a file, other than of settings that are ignored.
+    fn told(file: &str) -> Vec<String> {
+        let (_, notices) = load(file).unwrap();
+        Notices { ignored: BTreeMap::new(), ..notices }.lines()
+    }
+
+    /// The reason for which a setting is ignored.
+    fn ignored(file: &str) -> Vec<(&'static str, Vec<String>)> {
+        load(file).unwrap().1.ignored.into_iter().collect()
+    }
 
     #[test]
-    fn kafkas_own_example_file_works() {
-        let (config, notices) = load(COMBINED).unwrap();
+    fn kafkas_own_file_works_unchanged() {
+        let file = include_str!("../../ci/golden/server.properties");
+        let (config, notices) = load(file).unwrap();
         assert_eq!(config.node_id, NodeId(1));
         assert_eq!(config.log_dirs, [PathBuf::from("/tmp/kraft-combined-logs")]);
         assert_eq!(config.listeners.served.len(), 1);
         assert_eq!(config.listeners.advertised[0].to_string(), "PLAINTEXT://localhost:9092");
         assert_eq!(config.listeners.controller[0].to_string(), "CONTROLLER://:9093");
         assert_eq!(config.retention_check_interval, Duration::from_mins(5));
-        assert_eq!(
-            notices.lines(),
-            [
-                "read and not yet served: offsets.topic.replication.factor=1, \
-             share.coordinator.state.topic.min.isr=1, \
-             share.coordinator.state.topic.replication.factor=1, \
-             transaction.state.log.min.isr=1, transaction.state.log.replication.factor=1",
-                "read and without a meaning here: controller.quorum.bootstrap.servers=localhost:9093 \
-             (Controllers to join through. One node is its own quorum.)",
-                "not opened: controller listener CONTROLLER://:9093 (one node is its own quorum)",
-            ]
-        );
+        let lines = notices.lines();
+        let quorum = "without effect: controller.quorum.bootstrap.servers=localhost:9093 (one node \
+                      is its own quorum)";
+        assert!(lines.iter().any(|line| line == quorum), "{lines:#?}");
+        let closed =
+            "not opened: controller listener CONTROLLER://:9093 (one node is its own quorum)";
+        assert_eq!(told(file), [closed]);
     }
 
     #[test]
@@ -358,8 +207,19 @@ log.retention.check.interval.ms=300000
 
     #[test]
     fn broker_id_is_node_id() {
-        assert_eq!(load("broker.id=7").unwrap().0.node_id, NodeId(7));
-        check("node.id=1\nbroker.id=7", "line 2: broker.id=7 and node.id=1 are two names of one");
+        let file = "broker.id=7";
+        assert_eq!(load(file).unwrap().0.node_id, NodeId(7));
+        assert_eq!(
+            told(file),
+            ["broker.id (line 1): the older name of node.id, and taken as that"]
+        );
+        check(
+            "node.id=1\nbroker.id=7",
+            &["line 2: broker.id=7 and node.id=1 are two names of one"],
+        );
+        let mut bare = BrokerConfig::standalone();
+        bare.set_by_environment([("KAFKA_BROKER_ID".into(), "7".into())]);
+        assert_eq!(BrokerConfig::load(&bare).unwrap().0.node_id, NodeId(7));
     }
 
     #[test]
@@ -370,32 +230,115 @@ log.retention.check.interval.ms=300000
              1048576. What it is: Size at which a segment is rolled. Allowed: 1048576 or more; \
              without the line it is 1073741824."
         );
-        check("process.roles=broker", "line 1: process.roles=broker: ");
-        check("listeners=SSL://:9093", "line 1: listeners: SSL://:9093 speaks SSL");
-        check("log.dirs=", "line 1: no folder for the data");
-        check("highwater.cores=none", "line 1: highwater.cores=none");
-        check("highwater.metrics.listener=9644", "line 1: highwater.metrics.listener=9644 is no");
-        check("queued.max.request.bytes=5", "line 1: queued.max.request.bytes=5 is less");
-        check("log.retention.ms=0", "line 1: log.retention.ms=0");
-        check("log.roll.ms=0", "line 1: log.roll.ms=0");
+        check("process.roles=broker", &["line 1: process.roles=broker: "]);
+        check("listeners=SSL://:9093", &["line 1: listeners: SSL://:9093 speaks SSL"]);
+        check("log.dirs=", &["line 1: no folder for the data"]);
+        check("highwater.cores=none", &["line 1: highwater.cores=none"]);
+        let metrics = "line 1: highwater.metrics.listener=9644 is no";
+        check("highwater.metrics.listener=9644", &[metrics]);
+        check("queued.max.request.bytes=5", &["line 1: queued.max.request.bytes=5 is less"]);
+        check("log.retention.ms=0", &["line 1: log.retention.ms=0"]);
+        check("log.roll.ms=0", &["line 1: log.roll.ms=0"]);
+        check("max.connections.per.ip=0", &["line 1: max.connections.per.ip=0: nobody could"]);
+        assert!(load("max.connections.per.ip=0\nmax.connections.per.ip.overrides=a:1").is_ok());
+        check("max.connections.per.ip.overrides=a:1,b", &["line 1: max.connections.per.ip.overr"]);
     }
 
     #[test]
-    fn what_has_no_effect_is_named() {
-        let file = "log.cleaner.threads=1\nlog.cleaner.backoff.ms=1\nmy.key=1\nnum.partitions=2\n\
-                    num.partitions=3\nlistener.name.a.ssl.keystore.location=/x\n\
-                    ssl.keystore.password=secret";
-        let (config, notices) = load(file).unwrap();
-        assert_eq!(config.num_partitions, 3);
+    fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+        let file = "num.partitions=many\n=x\nlisteners=SSL://:1,nonsense\na=\\u1\n\
+                    log.roll.ms=0\nauthorizer.class.name=a.B\nport=9092\nhighwater.corse=1\n\
+                    num.io.threads=0";
+        let mut properties = Properties::parse(file.as_bytes()).unwrap();
+        properties.set_by_environment([("KAFKA_NODE_ID".into(), "x".into())]);
+        properties.set_by("--override", "log.dirs", "");
+        let errors = BrokerConfig::load(&properties).unwrap_err();
+        let text = errors.to_string();
+        let lines: Vec<_> = text.lines().collect();
+        let starts = [
+            "12 settings cannot be as they are:",
+            "  line 1: Invalid value many for configuration num.partitions",
+            "  line 2 has a value and no key before it",
+            "  line 3: listeners: 'nonsense' is not an address",
+            "  line 3: listeners: SSL://:1 speaks SSL",
+            "  line 4: a \\u needs",
+            "  line 5: log.roll.ms=0",
+            "  line 6: authorizer.class.name=a.B: no authorizer is served yet",
+            "  line 7: port=9092: replaced by listeners",
+            "  line 8: highwater.corse is no setting of this broker; did you mean highwater.cores?",
+            "  line 9: Invalid value 0 for configuration num.io.threads",
+            "  KAFKA_NODE_ID: Invalid value x for configuration node.id",
+            "  --override: no folder for the data",
+        ];
+        assert_eq!(lines.len(), starts.len(), "{text}");
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line} is not {start}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_overridden_need_not_be_right() {
+        let mut properties = Properties::parse(b"num.partitions=many").unwrap();
+        properties.set("num.partitions", "3");
+        assert_eq!(BrokerConfig::load(&properties).unwrap().0.num_partitions, 3);
+    }
+
+    #[test]
+    fn a_word_near_an_allowed_one_is_guessed() {
+        let text = load("compression.type=zstdd").unwrap_err().to_string();
+        assert!(text.contains("(did you mean zstd?)"), "{text}");
+    }
+
+    #[test]
+    fn what_would_weaken_safety_is_refused_with_the_reason() {
+        for (line, reason) in [
+            ("ssl.keystore.location=/x", "TLS is not served yet"),
+            ("ssl.client.auth=required", "TLS is not served yet"),
+            ("listener.name.a.ssl.truststore.location=/x", "TLS is not served yet"),
+            ("sasl.enabled.mechanisms=PLAIN", "SASL is not served yet"),
+            ("listener.name.a.plain.sasl.jaas.config=x", "SASL is not served yet"),
+            ("authorizer.class.name=a.B", "no authorizer is served yet"),
+            ("create.topic.policy.class.name=a.B", "Java classes are not run here"),
+            ("config.providers=file", "variables in values are not replaced"),
+            ("remote.log.storage.system.enable=true", "no remote tier is served yet"),
+            ("host.name=127.0.0.1", "replaced by listeners"),
+            ("listener.name.a.max.connections=5", "limits of single listeners"),
+            ("controller.quorum.voters=1@a:1,2@b:1", "names more than this node"),
+        ] {
+            let text = load(line).unwrap_err().to_string();
+            assert!(text.starts_with("line 1: ") && text.contains(reason), "{text}");
+        }
+        // Set to nothing, or to the default, they ask for nothing.
+        for line in ["ssl.keystore.location=", "ssl.client.auth=none", "authorizer.class.name="] {
+            assert!(load(line).is_ok(), "{line}");
+        }
+        let secret = load("ssl.key.password=hunter2").unwrap_err().to_string();
+        assert!(!secret.contains("hunter2"), "{secret}");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named_with_the_reason() {
+        let file = "num.partitions=2\nmy.key=1\nlog.retention.hour=1\nretention.ms=1\n\
+                    num.partitions=3\nzookeeper.connect=h:1\ninter.broker.protocol.version=3.9";
+        assert_eq!(load(file).unwrap().0.num_partitions, 3);
+        let lines = told(file);
         assert_eq!(
-            notices.lines(),
+            lines[..2],
             [
-                "read and not yet served: listener.name.a.ssl.keystore.location=/x, \
-             log.cleaner.backoff.ms=1, ssl.keystore.password=[hidden]",
-                "unknown, without effect: my.key (line 3)",
+                "unknown, without effect: log.retention.hour (line 3; did you mean \
+                 log.retention.hours?), my.key (line 2), retention.ms (line 4; a topic's setting, \
+                 which for all topics is log.retention.ms)",
                 "set more than once, the last counts: num.partitions",
             ]
         );
+        assert!(lines[2].starts_with("inter.broker.protocol.version (line 7): one node has no"));
+        assert!(lines[3].starts_with("zookeeper.connect (line 6): there is no ZooKeeper"));
+        assert_eq!(lines.len(), 4);
+        let threads = ("Cores replace them: see highwater.cores", vec!["num.io.threads=5".into()]);
+        assert_eq!(ignored("num.io.threads=5"), [threads]);
+        let [(reason, found)] = ignored("ssl.keystore.type=PEM").try_into().unwrap();
+        assert!(reason.starts_with("it goes with TLS"), "{reason}");
+        assert_eq!(found, ["ssl.keystore.type=PEM"]);
     }
 
     #[test]

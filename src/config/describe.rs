@@ -2,7 +2,7 @@
 
 use super::kind::{Kind, ValueError};
 use super::layers::{Layers, Source, Texts};
-use super::setting::{Scope, Setting, Status};
+use super::setting::{Disposition, Scope, Setting};
 use super::table::{broker_setting, broker_settings, topic_settings};
 
 /// One setting of one resource.
@@ -108,10 +108,12 @@ fn entry(row: &'static Setting, value: Option<String>, synonyms: Vec<SynonymEntr
         is_read_only: row.is_read_only(),
         is_sensitive: row.is_sensitive(),
         synonyms,
-        documentation: match row.status {
-            Status::Served => row.doc.to_owned(),
-            Status::Later => format!("{} (Not served yet.)", row.doc),
-            Status::Moot => format!("{} (Has no effect here.)", row.doc),
+        documentation: match row.disposition() {
+            Disposition::Live => row.doc.to_owned(),
+            Disposition::Ignored(reason) => format!("{} Without effect: {reason}.", row.doc),
+            Disposition::Refused(reason) => {
+                format!("{} Nothing but the default is accepted: {reason}.", row.doc)
+            }
         },
     }
 }

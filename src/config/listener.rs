@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// An address with a name. An empty host means every address (to listen) or this machine's name
-/// (to tell clients).
+/// An address with a name. An empty host means every address (to listen) or the one that the client
+/// has come to (to tell it).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     pub name: String,
@@ -28,7 +28,8 @@ pub enum SecurityProtocol {
 pub struct Listeners {
     /// To be opened; all speak plaintext.
     pub served: Vec<Endpoint>,
-    /// What clients are told, one for each served listener that is advertised.
+    /// What clients are told, one for each served listener that is advertised. Without a host each
+    /// client is told the address that it has come to.
     pub advertised: Vec<Endpoint>,
     /// Controller listeners of a combined node: one node talks to no other, so they stay closed.
     pub controller: Vec<Endpoint>,
@@ -58,11 +59,13 @@ pub enum ListenerError {
     NotServed { listener: String, protocol: SecurityProtocol },
     #[error("no listener is left for clients: all of them are in controller.listener.names")]
     NoneLeft,
+    #[error("no listener for clients is among them; clients would not know where to go")]
+    NoneAdvertised,
     #[error("the name {name} is not among the listeners ({})", .known.join(", "))]
     UnknownName { name: String, known: Vec<String> },
     #[error(
-        "{0} is no address that a client could reach; set advertised.listeners to a name or an \
-         address of this machine"
+        "{0} is no address that a client could reach. Write a name or an address of this machine, \
+         or remove advertised.listeners: then each client is told the address that it came to"
     )]
     NotRoutable(String),
 }
@@ -76,28 +79,46 @@ pub(super) struct ListenerTexts<'a> {
     pub inter_broker: Option<&'a str>,
 }
 
+/// What is wrong with listeners, each with the key that it is about.
+pub(super) type ListenerErrors = Vec<(&'static str, ListenerError)>;
+
 impl Listeners {
-    /// Parses and checks all listeners. The error comes with the key that it is about.
-    pub(super) fn parse(texts: &ListenerTexts<'_>) -> Result<Self, (&'static str, ListenerError)> {
-        let all = parse_endpoints(texts.listeners).map_err(|e| ("listeners", e))?;
-        check_ports(&all).map_err(|e| ("listeners", e))?;
+    /// Parses and checks all listeners.
+    pub(super) fn parse(texts: &ListenerTexts<'_>) -> Result<Self, ListenerErrors> {
+        let mut errors = ListenerErrors::new();
+        let all = keep(&mut errors, "listeners", parse_endpoints(texts.listeners));
+        keep(&mut errors, "listeners", check_ports(&all));
         let protocols =
-            Protocols::parse(texts).map_err(|error| ("listener.security.protocol.map", error))?;
+            keep(&mut errors, "listener.security.protocol.map", Protocols::parse(texts));
         let is_controller =
             |e: &Endpoint| texts.controller_names.iter().any(|n| n.eq_ignore_ascii_case(&e.name));
         let (controller, served): (Vec<_>, Vec<_>) = all.iter().cloned().partition(is_controller);
-        if served.is_empty() {
-            return Err(("listeners", ListenerError::NoneLeft));
+        if served.is_empty() && errors.is_empty() {
+            errors.push(("listeners", ListenerError::NoneLeft));
         }
-        for endpoint in &served {
-            protocols.require_plaintext(endpoint).map_err(|e| ("listeners", e))?;
+        let required = served.iter().filter_map(|e| protocols.require_plaintext(e).err()).collect();
+        keep(&mut errors, "listeners", ((), required));
+        if !errors.is_empty() {
+            // What follows is about these listeners, and would be said twice.
+            return Err(errors);
         }
         let advertised =
-            advertised(texts, &all, &served).map_err(|e| ("advertised.listeners", e))?;
-        let inter_broker =
-            inter_broker(texts, &served).map_err(|e| ("inter.broker.listener.name", e))?;
-        Ok(Self { served, advertised, controller, inter_broker })
+            keep(&mut errors, "advertised.listeners", advertised(texts, &all, &served));
+        let inter_broker = inter_broker(texts, &served)
+            .map_err(|error| errors.push(("inter.broker.listener.name", error)));
+        match inter_broker {
+            Ok(inter_broker) if errors.is_empty() => {
+                Ok(Self { served, advertised, controller, inter_broker })
+            }
+            _ => Err(errors),
+        }
     }
+}
+
+/// Notes what is wrong with what a key says, and goes on with the rest.
+fn keep<T>(errors: &mut ListenerErrors, key: &'static str, found: (T, Vec<ListenerError>)) -> T {
+    errors.extend(found.1.into_iter().map(|error| (key, error)));
+    found.0
 }
 
 impl Endpoint {
@@ -173,18 +194,21 @@ impl fmt::Display for SecurityProtocol {
 struct Protocols(BTreeMap<String, SecurityProtocol>);
 
 impl Protocols {
-    fn parse(texts: &ListenerTexts<'_>) -> Result<Self, ListenerError> {
-        let mut map = BTreeMap::new();
+    fn parse(texts: &ListenerTexts<'_>) -> (Self, Vec<ListenerError>) {
+        let (mut map, mut errors) = (BTreeMap::new(), Vec::new());
         for pair in texts.protocol_map.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            let malformed = || ListenerError::MalformedMap(pair.to_owned());
-            let (name, protocol) = pair.split_once(':').ok_or_else(malformed)?;
-            let protocol = SecurityProtocol::parse(protocol.trim()).ok_or_else(malformed)?;
-            let name = name.trim().to_ascii_uppercase();
-            if map.insert(name.clone(), protocol).is_some() {
-                return Err(ListenerError::DoubleName(name));
+            let parsed = pair.split_once(':').and_then(|(name, protocol)| {
+                Some((name.trim().to_ascii_uppercase(), SecurityProtocol::parse(protocol.trim())?))
+            });
+            match parsed {
+                None => errors.push(ListenerError::MalformedMap(pair.to_owned())),
+                Some((name, _)) if map.contains_key(&name) => {
+                    errors.push(ListenerError::DoubleName(name));
+                }
+                Some((name, protocol)) => _ = map.insert(name, protocol),
             }
         }
-        Ok(Self(map))
+        (Self(map), errors)
     }
 
     fn require_plaintext(&self, endpoint: &Endpoint) -> Result<(), ListenerError> {
@@ -198,30 +222,33 @@ impl Protocols {
     }
 }
 
-fn parse_endpoints(texts: &[String]) -> Result<Vec<Endpoint>, ListenerError> {
-    let mut endpoints: Vec<Endpoint> = Vec::new();
+fn parse_endpoints(texts: &[String]) -> (Vec<Endpoint>, Vec<ListenerError>) {
+    let (mut endpoints, mut errors) = (Vec::<Endpoint>::new(), Vec::new());
     for text in texts {
-        let endpoint = Endpoint::parse(text)?;
-        if endpoints.iter().any(|e| e.name == endpoint.name && !are_v4_and_v6(e, &endpoint)) {
-            return Err(ListenerError::DoubleName(endpoint.name));
+        match Endpoint::parse(text) {
+            Err(error) => errors.push(error),
+            Ok(new) if endpoints.iter().any(|e| e.name == new.name && !are_v4_and_v6(e, &new)) => {
+                errors.push(ListenerError::DoubleName(new.name));
+            }
+            Ok(new) => endpoints.push(new),
         }
-        endpoints.push(endpoint);
     }
-    Ok(endpoints)
+    (endpoints, errors)
 }
 
 /// Two listeners may share a port if one is IPv4 and the other IPv6.
-fn check_ports(endpoints: &[Endpoint]) -> Result<(), ListenerError> {
+fn check_ports(endpoints: &[Endpoint]) -> ((), Vec<ListenerError>) {
+    let mut errors = Vec::new();
     for (index, second) in endpoints.iter().enumerate() {
         let same = |first: &&Endpoint| {
             first.port != 0 && first.port == second.port && !are_v4_and_v6(first, second)
         };
         if let Some(first) = endpoints[..index].iter().find(same) {
             let (first, second) = (first.to_string(), second.to_string());
-            return Err(ListenerError::DoublePort { first, second });
+            errors.push(ListenerError::DoublePort { first, second });
         }
     }
-    Ok(())
+    ((), errors)
 }
 
 fn are_v4_and_v6(a: &Endpoint, b: &Endpoint) -> bool {
@@ -232,29 +259,30 @@ fn advertised(
     texts: &ListenerTexts<'_>,
     all: &[Endpoint],
     served: &[Endpoint],
-) -> Result<Vec<Endpoint>, ListenerError> {
+) -> (Vec<Endpoint>, Vec<ListenerError>) {
     let Some(given) = texts.advertised.filter(|given| !given.is_empty()) else {
-        return served.iter().map(advertised_of).collect();
+        return (served.iter().map(advertised_of).collect(), Vec::new());
     };
-    let given = parse_endpoints(given)?;
+    let (given, mut errors) = parse_endpoints(given);
     for endpoint in &given {
-        require_known(&endpoint.name, all)?;
+        errors.extend(require_known(&endpoint.name, all).err());
         if endpoint.host.is_some() && endpoint.is_wildcard() {
-            return Err(ListenerError::NotRoutable(endpoint.to_string()));
+            errors.push(ListenerError::NotRoutable(endpoint.to_string()));
         }
     }
     let is_served = |e: &Endpoint| served.iter().any(|s| s.name == e.name);
     let advertised: Vec<_> = given.into_iter().filter(is_served).collect();
-    if advertised.is_empty() { Err(ListenerError::NoneLeft) } else { Ok(advertised) }
+    if advertised.is_empty() && errors.is_empty() {
+        errors.push(ListenerError::NoneAdvertised);
+    }
+    (advertised, errors)
 }
 
-/// What is told of a listener that advertises nothing else. The empty host stays empty: the server
-/// puts this machine's name there. An explicit wildcard is nothing that a client could dial.
-fn advertised_of(endpoint: &Endpoint) -> Result<Endpoint, ListenerError> {
-    if endpoint.host.is_some() && endpoint.is_wildcard() {
-        return Err(ListenerError::NotRoutable(endpoint.to_string()));
-    }
-    Ok(endpoint.clone())
+/// What is told of a listener that advertises nothing else: its host, or where that stands for every
+/// address, the one that the client has come to.
+fn advertised_of(endpoint: &Endpoint) -> Endpoint {
+    let host = endpoint.host.clone().filter(|_| !endpoint.is_wildcard());
+    Endpoint { host, ..endpoint.clone() }
 }
 
 fn inter_broker(texts: &ListenerTexts<'_>, served: &[Endpoint]) -> Result<String, ListenerError> {
@@ -280,12 +308,10 @@ fn require_known(name: &str, among: &[Endpoint]) -> Result<(), ListenerError> {
 mod tests {
     use super::*;
 
-    const MAP: &str = "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT";
+    const MAP: &str = "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT,\
+                       INNER:PLAINTEXT,outer:plaintext";
 
-    fn parse(
-        listeners: &str,
-        advertised: Option<&str>,
-    ) -> Result<Listeners, (&'static str, ListenerError)> {
+    fn parse(listeners: &str, advertised: Option<&str>) -> Result<Listeners, ListenerErrors> {
         let split = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         let (listeners, advertised) = (split(listeners), advertised.map(split));
         Listeners::parse(&ListenerTexts {
@@ -298,7 +324,8 @@ mod tests {
     }
 
     fn check(listeners: &str, advertised: Option<&str>, refusal: &str) {
-        let (key, error) = parse(listeners, advertised).unwrap_err();
+        let errors = parse(listeners, advertised).unwrap_err();
+        let [(key, error)] = errors.as_slice() else { panic!("one of {errors:?}") };
         let text = format!("{key}: {error}");
         assert!(text.starts_with(refusal), "{text}");
     }
@@ -339,8 +366,49 @@ mod tests {
             None,
             "listeners: the name PLAINTEXT is there twice",
         );
-        check("PLAINTEXT://0.0.0.0:1", None, "advertised.listeners: PLAINTEXT://0.0.0.0:1 is no");
+        check(
+            "PLAINTEXT://:1",
+            Some("PLAINTEXT://0.0.0.0:1"),
+            "advertised.listeners: PLAINTEXT://0.0.0.0:1 is no",
+        );
+        check(
+            "PLAINTEXT://:1,CONTROLLER://:2",
+            Some("CONTROLLER://h:2"),
+            "advertised.listeners: no listener for clients",
+        );
         check("PLAINTEXT://:1", Some("X://h:1"), "advertised.listeners: the name X is not among");
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_listeners_is_told_at_once() {
+        let errors = parse("SSL://:1,nonsense,SASL_SSL://:2,PLAINTEXT://:2", None).unwrap_err();
+        assert_eq!(errors.len(), 4, "{errors:?}");
+        let told = Some("PLAINTEXT://0.0.0.0:1,X://h:1,nonsense");
+        assert_eq!(parse("PLAINTEXT://:1", told).unwrap_err().len(), 3);
+    }
+
+    #[test]
+    fn a_listener_on_every_address_tells_each_client_the_one_it_came_to() {
+        for every in ["A://:1", "A://0.0.0.0:1", "A://[::]:1"] {
+            let listeners = every.replace('A', "PLAINTEXT");
+            let found = parse(&listeners, None).unwrap();
+            assert_eq!(found.advertised[0].host, None, "{every}");
+            assert_eq!(found.served[0].to_string(), listeners);
+        }
+        let one = parse("PLAINTEXT://10.0.0.1:1", None).unwrap();
+        assert_eq!(one.advertised, one.served);
+    }
+
+    #[test]
+    fn each_listener_has_what_is_told_of_it() {
+        let found = parse(
+            "PLAINTEXT://:1,inner://10.0.0.1:2,outer://:3",
+            Some("INNER://h.inner:2,OUTER://h.outer:9"),
+        );
+        let found = found.unwrap();
+        let told: Vec<_> = found.advertised.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["INNER://h.inner:2", "OUTER://h.outer:9"]);
+        assert_eq!(found.served.len(), 3);
     }
 
     #[test]

@@ -1,17 +1,27 @@
 //! Java's .properties syntax: comments, continued lines, escapes, three kinds of separators.
 //!
 //! One difference, on purpose: Java reads the file as Latin-1, this reads UTF-8, so that a path
-//! with an umlaut means what the editor shows. A file that is not UTF-8 is refused with its line.
+//! with an umlaut means what the editor shows. A line that is not UTF-8 is a fault.
+//!
+//! A line at fault does not hide the others: faults are collected, so that all that is wrong with a
+//! file can be told at once.
+
+use std::fmt;
 
 /// Bounds of what is read; a real file has a hundred lines.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
 const LINE_BYTES_MAX: usize = 64 << 10;
 const ENTRY_COUNT_MAX: usize = 10_000;
+/// Faults that are told of one file; what has more is no settings file.
+const FAULT_COUNT_MAX: usize = 100;
 
-/// Settings as written, in the order of the file.
+/// Settings as written, in the order in which they count: the file's, then the environment's, then
+/// those of flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
     entries: Vec<Property>,
+    faults: Vec<PropertiesError>,
+    remarks: Vec<String>,
 }
 
 /// One setting as written.
@@ -19,11 +29,23 @@ pub struct Properties {
 pub struct Property {
     pub key: String,
     pub value: String,
-    /// Line of the file, from 1; none for what did not come from a file.
-    pub line: Option<u32>,
+    pub origin: Origin,
 }
 
-/// Why a file is not in the syntax.
+/// Where a setting was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A line of the file, from 1.
+    Line(u32),
+    /// A variable of the environment.
+    Variable(String),
+    /// A flag of the command line, as `--listen`.
+    Flag(String),
+    /// What a broker without a file is set to.
+    Ours,
+}
+
+/// What is not in the syntax.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PropertiesError {
     #[error("the file has {0} bytes, more than the {FILE_BYTES_MAX} that are read")]
@@ -38,37 +60,92 @@ pub enum PropertiesError {
     NoKey { line: u32 },
     #[error("more than {ENTRY_COUNT_MAX} settings")]
     TooMany,
+    #[error("{0} is not UTF-8; write it in UTF-8, or unset it")]
+    VariableNotUtf8(String),
+}
+
+impl PropertiesError {
+    /// The line that it is about.
+    pub(super) fn line(&self) -> Option<u32> {
+        match *self {
+            Self::NotUtf8 { line }
+            | Self::LineTooLong { line }
+            | Self::BadEscape { line }
+            | Self::NoKey { line } => Some(line),
+            Self::FileTooLarge(_) | Self::TooMany | Self::VariableNotUtf8(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+            Self::Ours => f.write_str("default"),
+        }
+    }
 }
 
 impl Properties {
-    /// Parses a whole file.
+    /// Parses a whole file. What is at fault in single lines is in [`Self::faults`]; an error is about
+    /// the file as a whole.
     pub fn parse(file: &[u8]) -> Result<Self, PropertiesError> {
         if file.len() > FILE_BYTES_MAX {
             return Err(PropertiesError::FileTooLarge(file.len()));
         }
-        let text = std::str::from_utf8(file).map_err(|error| {
-            let before = file[..error.valid_up_to()].split(|&b| b == b'\n');
-            PropertiesError::NotUtf8 { line: before.count() as u32 }
-        })?;
-        let mut entries = Vec::new();
-        let mut lines = Lines { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 0 };
-        while let Some((line, logical)) = lines.next_logical()? {
-            let (key, value) = split(&logical);
-            let key = unescape(key, line)?;
-            if key.is_empty() {
-                return Err(PropertiesError::NoKey { line });
+        let mut properties = Self { faults: not_utf8(file), ..Self::default() };
+        let text = String::from_utf8_lossy(file);
+        let mut lines = Lines { rest: text.strip_prefix('\u{feff}').unwrap_or(&text), line: 0 };
+        while let Some(logical) = lines.next_logical() {
+            match logical.and_then(|(line, text)| property(line, &text)) {
+                Ok(_) if properties.entries.len() == ENTRY_COUNT_MAX => {
+                    return Err(PropertiesError::TooMany);
+                }
+                Ok(entry) => properties.entries.push(entry),
+                Err(fault) if properties.faults.len() < FAULT_COUNT_MAX => {
+                    properties.faults.push(fault);
+                }
+                Err(_) => break,
             }
-            if entries.len() == ENTRY_COUNT_MAX {
-                return Err(PropertiesError::TooMany);
-            }
-            entries.push(Property { key, value: unescape(value, line)?, line: Some(line) });
         }
-        Ok(Self { entries })
+        Ok(properties)
     }
 
-    /// Adds a setting that did not come from the file; it wins over what was there.
+    /// Adds a setting of the command line; it wins over what was there.
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
-        self.entries.push(Property { key: key.into(), value: value.into(), line: None });
+        self.set_by("the command line", key, value);
+    }
+
+    /// Adds a setting that this flag gives; it wins over what was there.
+    pub fn set_by(&mut self, flag: &str, key: impl Into<String>, value: impl Into<String>) {
+        self.push(Property {
+            key: key.into(),
+            value: value.into(),
+            origin: Origin::Flag(flag.to_owned()),
+        });
+    }
+
+    pub(super) fn push(&mut self, entry: Property) {
+        self.entries.push(entry);
+    }
+
+    pub(super) fn add_fault(&mut self, fault: PropertiesError) {
+        self.faults.push(fault);
+    }
+
+    pub(super) fn add_remark(&mut self, remark: String) {
+        self.remarks.push(remark);
+    }
+
+    /// What is not in the syntax. With a fault no broker starts.
+    pub fn faults(&self) -> &[PropertiesError] {
+        &self.faults
+    }
+
+    /// What the operator is told of that is no setting.
+    pub(super) fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// All settings as written. A key may come twice; the last one counts.
@@ -102,24 +179,26 @@ impl<'a> Lines<'a> {
         Some(line.trim_start_matches(is_blank))
     }
 
-    fn next_logical(&mut self) -> Result<Option<(u32, String)>, PropertiesError> {
+    fn next_logical(&mut self) -> Option<Result<(u32, String), PropertiesError>> {
         let (first, mut part) = loop {
-            match self.next_natural() {
-                None => return Ok(None),
-                Some(line) if line.is_empty() || line.starts_with(['#', '!']) => {}
-                Some(line) => break (self.line, line),
+            match self.next_natural()? {
+                line if line.is_empty() || line.starts_with(['#', '!']) => {}
+                line => break (self.line, line),
             }
         };
         let mut logical = String::new();
         loop {
             let is_continued = is_continued(part);
-            logical.push_str(if is_continued { &part[..part.len() - 1] } else { part });
-            if logical.len() > LINE_BYTES_MAX {
-                return Err(PropertiesError::LineTooLong { line: first });
+            // Of what is too long the rest is skipped, not kept.
+            if logical.len() <= LINE_BYTES_MAX {
+                logical.push_str(if is_continued { &part[..part.len() - 1] } else { part });
             }
             match self.next_natural_if(is_continued) {
                 Some(next) => part = next,
-                None => return Ok(Some((first, logical))),
+                None if logical.len() > LINE_BYTES_MAX => {
+                    return Some(Err(PropertiesError::LineTooLong { line: first }));
+                }
+                None => return Some(Ok((first, logical))),
             }
         }
     }
@@ -127,6 +206,33 @@ impl<'a> Lines<'a> {
     fn next_natural_if(&mut self, is_continued: bool) -> Option<&'a str> {
         if is_continued { self.next_natural() } else { None }
     }
+}
+
+/// The setting of a logical line.
+fn property(line: u32, logical: &str) -> Result<Property, PropertiesError> {
+    let (key, value) = split(logical);
+    let key = unescape(key, line)?;
+    if key.is_empty() {
+        return Err(PropertiesError::NoKey { line });
+    }
+    Ok(Property { key, value: unescape(value, line)?, origin: Origin::Line(line) })
+}
+
+/// A fault for each line that is not UTF-8.
+fn not_utf8(file: &[u8]) -> Vec<PropertiesError> {
+    let mut faults = Vec::new();
+    let mut line = 1;
+    for chunk in file.utf8_chunks() {
+        line += chunk.valid().bytes().filter(|&b| b == b'\n').count() as u32;
+        let fault = PropertiesError::NotUtf8 { line };
+        if !chunk.invalid().is_empty()
+            && faults.last() != Some(&fault)
+            && faults.len() < FAULT_COUNT_MAX
+        {
+            faults.push(fault);
+        }
+    }
+    faults
 }
 
 /// A line goes on if it ends in an odd number of backslashes.
@@ -203,9 +309,13 @@ mod tests {
         let found: Vec<_> = parsed
             .entries()
             .iter()
-            .map(|e| (e.key.as_str(), e.value.as_str(), e.line.unwrap()))
+            .map(|e| match e.origin {
+                Origin::Line(line) => (e.key.as_str(), e.value.as_str(), line),
+                ref other => panic!("{other} is not a line"),
+            })
             .collect();
         assert_eq!(found, expected, "{file:?}");
+        assert_eq!(parsed.faults(), [], "{file:?}");
     }
 
     #[test]
@@ -239,20 +349,34 @@ mod tests {
         check(r"a=\t\n\r\f\\\q", &[("a", "\t\n\r\x0c\\q", 1)]);
         check(r"a=\u00e9\ud83d\ude00z", &[("a", "é😀z", 1)]);
         for bad in [r"a=\u00", r"a=\u+0e9", r"a=\ud83d", r"a=\ud83dx"] {
-            let refused = Properties::parse(bad.as_bytes());
-            assert_eq!(refused, Err(PropertiesError::BadEscape { line: 1 }), "{bad}");
+            check_faults(bad.as_bytes(), &[PropertiesError::BadEscape { line: 1 }]);
         }
+    }
+
+    fn check_faults(file: &[u8], expected: &[PropertiesError]) {
+        assert_eq!(Properties::parse(file).unwrap().faults(), expected);
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused_with_its_line() {
-        assert_eq!(Properties::parse(b"a=1\nb=\xff"), Err(PropertiesError::NotUtf8 { line: 2 }));
-        assert_eq!(Properties::parse(b"a=1\n=2"), Err(PropertiesError::NoKey { line: 2 }));
+        check_faults(b"a=1\nb=\xff", &[PropertiesError::NotUtf8 { line: 2 }]);
+        check_faults(b"a=1\n=2", &[PropertiesError::NoKey { line: 2 }]);
         let long = "\\\nx".repeat(LINE_BYTES_MAX + 1);
-        let refused = Properties::parse(format!("a={long}").as_bytes());
-        assert_eq!(refused, Err(PropertiesError::LineTooLong { line: 1 }));
+        check_faults(format!("a={long}").as_bytes(), &[PropertiesError::LineTooLong { line: 1 }]);
         let many = "a\n".repeat(ENTRY_COUNT_MAX + 1);
         assert_eq!(Properties::parse(many.as_bytes()), Err(PropertiesError::TooMany));
+    }
+
+    #[test]
+    fn all_faults_of_a_file_are_found_and_the_other_lines_are_read() {
+        use PropertiesError::{BadEscape, NoKey, NotUtf8};
+        let parsed = Properties::parse(b"a=\\u1\n=2\nb=\xff\xff\nc=\xfe\nd=4").unwrap();
+        let expected =
+            [NotUtf8 { line: 3 }, NotUtf8 { line: 4 }, BadEscape { line: 1 }, NoKey { line: 2 }];
+        assert_eq!(parsed.faults(), expected);
+        assert_eq!(parsed.get("d").unwrap().value, "4");
+        let endless = "=\n".repeat(1000);
+        assert_eq!(Properties::parse(endless.as_bytes()).unwrap().faults().len(), FAULT_COUNT_MAX);
     }
 
     #[test]

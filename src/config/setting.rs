@@ -1,6 +1,7 @@
 //! One row of the table of settings.
 
 use super::kind::{Check, Kind, Value, ValueError};
+use super::table::why;
 
 /// A setting: what it is called, what it may be, who may change it, what it means.
 #[derive(Debug)]
@@ -35,10 +36,23 @@ pub enum Update {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Served,
-    /// Kafka has it, it is read and checked, and nothing follows from it yet.
+    /// Kafka has it, it is read and checked, and nothing follows from it yet; nothing is lost by that.
     Later,
     /// Kafka has it, and this design has no place for it: its text says what takes its place.
     Moot,
+    /// Kafka has it, and to go on without it would weaken safety: another value than the default is
+    /// refused, with this reason.
+    Refused(&'static str),
+}
+
+/// What follows from a setting, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    Live,
+    /// Nothing follows, and why that does no harm.
+    Ignored(&'static str),
+    /// The broker does not start with another value than the default, and why.
+    Refused(&'static str),
 }
 
 /// The broker's setting that a topic's setting follows, and the factor from its unit to
@@ -62,6 +76,27 @@ impl Setting {
         self.default.map_or(Value::Null, |text| {
             self.kind.parse(self.key, text).expect("a default of the table parses")
         })
+    }
+
+    pub fn disposition(&self) -> Disposition {
+        match self.status {
+            Status::Served => Disposition::Live,
+            Status::Later | Status::Moot => Disposition::Ignored(why(self)),
+            Status::Refused(reason) => Disposition::Refused(reason),
+        }
+    }
+
+    /// Why this value is refused, although it is of the right type: to ignore it would weaken safety.
+    pub fn refusal(&self, value: &Value) -> Option<&'static str> {
+        let is_unset = match value {
+            Value::Text(text) => text.is_empty(),
+            Value::List(entries) => entries.is_empty(),
+            value => *value == Value::Null,
+        };
+        match self.status {
+            Status::Refused(reason) if !is_unset && *value != self.default_value() => Some(reason),
+            _ => None,
+        }
     }
 
     /// Secrets are never shown.
@@ -116,4 +151,15 @@ pub(super) const fn moot(
     doc: &'static str,
 ) -> Setting {
     broker(Status::Moot, (key, kind), default, check, update, doc)
+}
+
+pub(super) const fn refused(
+    reason: &'static str,
+    (key, kind): (&'static str, Kind),
+    default: Option<&'static str>,
+    check: Check,
+    update: Update,
+    doc: &'static str,
+) -> Setting {
+    broker(Status::Refused(reason), (key, kind), default, check, update, doc)
 }

@@ -1,63 +1,120 @@
-//! Accepts connections and deals them out: each core gets one in turn. One listener per address,
-//! so that a port is never shared with another process by accident.
+//! The door: accepts connections and deals them out, each core gets one in turn. One listener per
+//! address, so that a port is never shared with another process by accident.
+//!
+//! All listeners are accepted from on one core, which so knows who comes: limits per address and per
+//! second are kept here, and who was told where to go and never came is named.
 
+use super::absent::Absent;
+use super::crowd::{Crowd, Full};
 use crate::base::Instant;
-use crate::broker::letter::Letter;
-use crate::broker::{Listener, Shard};
+use crate::broker::Shard;
+use crate::broker::letter::{DoorNote, Letter};
 use crate::runtime::Socket;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
-
-/// A listener that is bound, and what it tells its clients.
-pub struct BoundListener {
-    pub socket: Socket,
-    pub bound: SocketAddr,
-    pub facts: Listener,
-}
 
 /// Accepts of one listener that wait at the same time.
 const ACCEPTS_AT_ONCE: usize = 16;
 /// Between two tries while there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Between two warnings of a kind.
+const WARN_EVERY: Duration = Duration::from_secs(1);
 
-thread_local! {
+/// What the accepting core knows.
+#[derive(Default)]
+pub struct Door {
     /// The core that gets the next connection; all listeners deal from here.
-    static NEXT: Cell<usize> = const { Cell::new(0) };
-    static WARNED_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+    next: Cell<usize>,
+    accept_warned_at: Cell<Option<Instant>>,
+    full_warned_at: Cell<Option<Instant>>,
+    crowd: RefCell<Crowd>,
+    absent: RefCell<Absent>,
 }
 
-/// Accepts on a listener for as long as the core runs. Several wait at once, so that a crowd that
-/// comes back does not overflow the kernel's short queue, one connection per turn of the loop.
-pub fn start(shard: &Rc<Shard>, listener: &Socket, index: u16) {
-    for _ in 0..ACCEPTS_AT_ONCE {
-        shard.core().spawn(accept(Rc::clone(shard), listener.clone(), index));
+impl Door {
+    /// Sets the limits, before anybody comes.
+    pub fn set_crowd(&self, crowd: Crowd) {
+        self.crowd.replace(crowd);
+    }
+
+    /// Accepts on a listener for as long as the core runs. Several wait at once, so that a crowd that
+    /// comes back does not overflow the kernel's short queue, one connection per turn of the loop.
+    pub fn open(self: &Rc<Self>, shard: &Rc<Shard>, listener: &Socket, index: u16) {
+        for _ in 0..ACCEPTS_AT_ONCE {
+            let accept = accept(Rc::clone(self), Rc::clone(shard), listener.clone(), index);
+            shard.core().spawn(accept);
+        }
+    }
+
+    /// What other cores tell of connections.
+    pub fn on_note(&self, shard: &Shard, note: &DoorNote) {
+        match note {
+            DoorNote::Departed(peer) => self.crowd.borrow_mut().on_departure(*peer),
+            DoorNote::Silent(silent) => {
+                let listener = &shard.facts.listeners[usize::from(silent.listener)];
+                let now = shard.core().now();
+                if let Some(line) = self.absent.borrow_mut().on_silence(now, silent, listener) {
+                    tracing::warn!("{line}");
+                }
+            }
+        }
+    }
+
+    async fn admit(&self, shard: &Shard, socket: Socket, peer: SocketAddr, listener: u16) {
+        if let Err(full) = self.crowd.borrow_mut().on_arrival(peer.ip()) {
+            shard.metrics().connections_refused.add(1);
+            self.warn_of_full(shard.core().now(), peer.ip(), full);
+            return;
+        }
+        let now = shard.core().now();
+        self.absent.borrow_mut().on_arrival(now, peer.ip());
+        let delay = self.crowd.borrow_mut().delay(now);
+        if !delay.is_zero() {
+            shard.core().sleep(delay).await;
+        }
+        let fd = socket.set_up().ok().and_then(|()| socket.into_fd());
+        let Some(fd) = fd else {
+            // It is gone already.
+            self.crowd.borrow_mut().on_departure(peer.ip());
+            return;
+        };
+        let core = self.next.replace(self.next.get().wrapping_add(1)) % shard.core_count();
+        let is_counted = self.crowd.borrow().counts(peer.ip());
+        shard.send(core, Letter::Connection { fd, peer, listener, is_counted });
+    }
+
+    fn warn_of_full(&self, now: Instant, peer: IpAddr, full: Full) {
+        if is_due(&self.full_warned_at, now) {
+            tracing::warn!(
+                "refusing a connection from {peer}: {} are open from there (max.connections.per.ip \
+                 and its overrides)",
+                full.max
+            );
+        }
     }
 }
 
-async fn accept(shard: Rc<Shard>, listener: Socket, index: u16) {
+async fn accept(door: Rc<Door>, shard: Rc<Shard>, listener: Socket, index: u16) {
     loop {
         match listener.accept(shard.core()).await {
-            Ok((socket, peer)) => {
-                let core = NEXT.with(|next| next.replace(next.get().wrapping_add(1)));
-                if socket.set_up().is_err() {
-                    continue; // it is gone already
-                }
-                let Some(fd) = socket.into_fd() else { continue };
-                let letter = Letter::Connection { fd, peer, listener: index };
-                shard.send(core % shard.core_count(), letter);
-            }
+            Ok((socket, peer)) => door.admit(&shard, socket, plain(peer), index).await,
             // That one client's trouble: a scanner or a health check that hung up at once.
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                warn(shard.core().now(), &error);
+                warn(&door.accept_warned_at, shard.core().now(), &error);
                 // Connections wait in the backlog meanwhile.
                 shard.core().sleep(PAUSE).await;
             }
         }
     }
+}
+
+/// An address as people write it: IPv4 that came over an IPv6 socket is IPv4.
+pub fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Whether the connection was gone before it was accepted, which says nothing of the next one.
@@ -77,20 +134,21 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 }
 
 /// Once a second for all that wait: most often no descriptor is left.
-fn warn(now: Instant, error: &io::Error) {
-    let is_due = WARNED_AT.with(|at| {
-        let is_due = at.get().is_none_or(|at| now.since(at) >= Duration::from_secs(1));
-        if is_due {
-            at.set(Some(now));
-        }
-        is_due
-    });
-    if is_due {
+fn warn(warned_at: &Cell<Option<Instant>>, now: Instant, error: &io::Error) {
+    if is_due(warned_at, now) {
         tracing::warn!(
             "cannot accept connections: {error}; trying again every {PAUSE:?} \
              (if files ran out: raise LimitNOFILE or ulimit -n)"
         );
     }
+}
+
+fn is_due(warned_at: &Cell<Option<Instant>>, now: Instant) -> bool {
+    let is_due = warned_at.get().is_none_or(|at| now.since(at) >= WARN_EVERY);
+    if is_due {
+        warned_at.set(Some(now));
+    }
+    is_due
 }
 
 #[cfg(test)]
@@ -103,5 +161,16 @@ mod tests {
         // ENOTCONN, ECONNABORTED, ECONNRESET; EMFILE, ENFILE.
         assert!([107, 103, 104].into_iter().all(of_the_peer));
         assert!(![24, 23].into_iter().any(of_the_peer));
+    }
+
+    #[test]
+    fn an_address_is_written_as_people_do() {
+        for (seen, written) in [
+            ("[::ffff:10.0.0.1]:9092", "10.0.0.1:9092"),
+            ("[::1]:9092", "[::1]:9092"),
+            ("10.0.0.1:9092", "10.0.0.1:9092"),
+        ] {
+            assert_eq!(plain(seen.parse().unwrap()).to_string(), written);
+        }
     }
 }

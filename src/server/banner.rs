@@ -1,5 +1,6 @@
 //! What the broker says of itself when it is ready.
 
+use super::bind::BoundListener;
 use super::startup::Plan;
 use crate::broker::open::OpenReport;
 use crate::config::BrokerConfig;
@@ -7,6 +8,7 @@ use crate::controller::Image;
 use crate::runtime::probe::kernel_release;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Everything that the banner tells.
@@ -36,21 +38,7 @@ impl Banner<'_> {
         let version = env!("CARGO_PKG_VERSION");
         line(&mut out, "highwater", &format!("{version}, node {node} of cluster {cluster}"));
         for listener in &self.plan.listeners {
-            let host = listener.facts.advertised_host.as_deref().unwrap_or("the address reached");
-            let told = format!("{host}:{}", listener.facts.advertised_port);
-            let name = &listener.facts.name;
-            line(
-                &mut out,
-                "listening",
-                &format!("{name} on {}, clients are told {told}", listener.bound),
-            );
-            if !listener.bound.ip().is_loopback() {
-                line(
-                    &mut out,
-                    "WARNING",
-                    "this listener is open to the network without authentication",
-                );
-            }
+            listening(&mut out, listener);
         }
         for (dir, (path, file_system)) in self.paths.iter().zip(&self.file_systems).enumerate() {
             line(&mut out, "data", &format!("{} ({file_system})", path.display()));
@@ -121,6 +109,31 @@ impl Banner<'_> {
         }
         for finding in self.reports.iter().flat_map(|report| &report.findings) {
             line(out, "recovery", finding);
+        }
+    }
+}
+
+/// Where the broker listens, and what it tells its clients.
+fn listening(out: &mut String, listener: &BoundListener) {
+    let (facts, bound) = (&listener.facts, listener.bound);
+    let port = facts.advertised_port;
+    let told = match facts.advertised_host.as_deref() {
+        Some(host) if host.contains(':') => format!("clients are told [{host}]:{port}"),
+        Some(host) => format!("clients are told {host}:{port}"),
+        None => format!("each client is told the address that it came to, port {port}"),
+    };
+    line(out, "listening", &format!("{} on {bound}, {told}", facts.name));
+    if let Some(trouble) = &listener.trouble {
+        line(out, "WARNING", trouble);
+    }
+    let is_told_loopback = !facts.advertised_addresses.is_empty()
+        && facts.advertised_addresses.iter().all(IpAddr::is_loopback);
+    if !bound.ip().is_loopback() {
+        line(out, "WARNING", "this listener is open to the network without authentication");
+        if is_told_loopback {
+            let text = "clients of other machines are told to come to their own: set \
+                        advertised.listeners to an address of this one, or remove it";
+            line(out, "note", text);
         }
     }
 }

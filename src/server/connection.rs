@@ -11,6 +11,7 @@
 //! by sending the beginnings of requests.
 
 use super::assembler::Assembler;
+use super::connections::tell_departure;
 use super::send;
 use crate::api::{self, Begun, Context, Item, MustClose, Outbox, Pending};
 use crate::base::Instant;
@@ -47,6 +48,8 @@ pub struct Connection {
     active_at: Cell<Instant>,
     /// When the request under way began, or last filled a block.
     moved_at: Cell<Instant>,
+    /// Its end is to be told to the core that accepts.
+    is_counted: bool,
 }
 
 /// Blocks that one receive fills.
@@ -73,7 +76,7 @@ enum End {
 
 impl Connection {
     /// Starts to serve a connection on this core.
-    pub fn start(socket: Socket, context: Context) -> Rc<Self> {
+    pub fn start(socket: Socket, context: Context, is_counted: bool) -> Rc<Self> {
         let shard = Rc::clone(&context.shard);
         shard.connection_count.set(shard.connection_count.get() + 1);
         shard.metrics().connections.add(1);
@@ -90,10 +93,15 @@ impl Connection {
             is_reading_done: Cell::new(false),
             moved_at: active_at.clone(),
             active_at,
+            is_counted,
         });
         shard.core().spawn(Rc::clone(&connection).read());
         shard.core().spawn(Rc::clone(&connection).write());
         connection
+    }
+
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Ends the connection from outside.
@@ -438,6 +446,9 @@ impl Connection {
         let shard: &Shard = &self.context.shard;
         shard.connection_count.set(shard.connection_count.get() - 1);
         shard.metrics().connections.sub(1);
+        if self.is_counted {
+            tell_departure(shard, self.context.peer);
+        }
     }
 }
 

@@ -1,24 +1,19 @@
 //! The broker as a process: checks what it runs on, binds its listeners, starts one thread per
 //! core, and waits to be told to stop.
 
-use super::acceptor::BoundListener;
+use super::bind;
 use super::startup::{self, Plan};
 use crate::broker::letter::Letter;
-use crate::broker::{Facts, Listener, Metrics, Shard};
-use crate::config::{BrokerConfig, Cores, Endpoint, Notices};
+use crate::broker::{Facts, Metrics, Shard};
+use crate::config::{BrokerConfig, Cores, Notices};
 use crate::limits;
 use crate::runtime::machine::{self, MachineOptions};
 use crate::runtime::probe::{self, Features, Refusal};
-use crate::runtime::{BLOCK_BYTES, RingOptions, Socket, clock, mailbox};
+use crate::runtime::{BLOCK_BYTES, RingOptions, mailbox};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-/// How long a port that is taken is asked for again.
-const PORT_WAIT: Duration = Duration::from_secs(1);
-const PORT_LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Why the broker did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +71,8 @@ pub fn serve_watched(
     let cpus = choose_cpus(&config.cores)?;
     let options = machine_options(&config, &cpus, features);
     probe::check_ring(&options.ring)?;
-    let listeners = bind(&config)?;
+    let listeners = bind::all(&config)?;
+    let crowd = bind::crowd(&config)?;
 
     let (mut ports, doorbells) =
         mailbox::mesh::<Letter>(cpus.len(), 1).map_err(ServeError::Machine)?;
@@ -89,7 +85,7 @@ pub fn serve_watched(
         config,
     });
     let notices = notices.lines();
-    let plan = Plan { listeners, notices, cpus, features, file_limit, watched_at };
+    let plan = Plan { listeners, crowd, notices, cpus, features, file_limit, watched_at };
     let failure = Arc::new(Mutex::new(None));
     let threads = {
         let plan = Mutex::new(Some(plan));
@@ -99,11 +95,11 @@ pub fn serve_watched(
             let port = slots[core.index()].lock().ok().and_then(|mut slot| slot.take());
             let port = port.expect("each core begins once");
             let shard = Shard::new(core.clone(), Rc::new(port), Arc::clone(&facts));
-            super::connections::hang_under(&shard);
+            let door = super::connections::hang_under(&shard);
             if core.index() == crate::broker::control::CONTROLLER_SHARD {
                 let plan = plan.lock().ok().and_then(|mut plan| plan.take());
                 let plan = plan.expect("one core starts the broker");
-                startup::begin(&shard, plan, Arc::clone(&failure));
+                startup::begin(&shard, plan, door, Arc::clone(&failure));
             }
         })
         .map_err(ServeError::Machine)?
@@ -172,66 +168,4 @@ fn machine_options(config: &BrokerConfig, cpus: &[usize], features: Features) ->
         },
         block_count: (per_core / BLOCK_BYTES).clamp(16, 1 << 20) as u32,
     }
-}
-
-/// Opens every listener; each port is ours alone.
-fn bind(config: &BrokerConfig) -> Result<Vec<BoundListener>, ServeError> {
-    config.listeners.served.iter().map(|endpoint| bind_one(config, endpoint)).collect()
-}
-
-fn bind_one(config: &BrokerConfig, endpoint: &Endpoint) -> Result<BoundListener, ServeError> {
-    let address = resolve(endpoint)?;
-    let refuse = |error| ServeError::Listen {
-        name: endpoint.name.clone(),
-        address: address.to_string(),
-        error,
-    };
-    let socket = listen(address, config.socket_backlog).map_err(refuse)?;
-    let bound = socket.local_address().map_err(refuse)?;
-    let told = config.listeners.advertised.iter().find(|told| told.name == endpoint.name);
-    let host = told.and_then(|told| told.host.clone());
-    let port = told.map_or(0, |told| told.port);
-    Ok(BoundListener {
-        socket,
-        bound,
-        facts: Listener {
-            name: endpoint.name.clone(),
-            advertised_host: host,
-            advertised_port: if port == 0 { bound.port() } else { port },
-        },
-    })
-}
-
-/// A port may be held for a moment by a process that is gone: the kernel takes a ring apart, and
-/// lets go of the sockets in it, only after its process has ended. A broker that is started as
-/// soon as it was killed must not fail over that.
-fn listen(address: SocketAddr, backlog: u32) -> io::Result<Socket> {
-    let give_up = clock::monotonic() + PORT_WAIT;
-    loop {
-        match Socket::listen(address, backlog) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse && clock::monotonic() < give_up =>
-            {
-                std::thread::sleep(PORT_LOOK_AGAIN);
-            }
-            done => return done,
-        }
-    }
-}
-
-/// IPv4 first: many clients resolve names that way and are confused by the other.
-fn resolve(endpoint: &Endpoint) -> Result<SocketAddr, ServeError> {
-    let Some(host) = &endpoint.host else {
-        return Ok((IpAddr::V4(Ipv4Addr::UNSPECIFIED), endpoint.port).into());
-    };
-    let fail = |error: String| ServeError::Resolve {
-        name: endpoint.name.clone(),
-        host: host.clone(),
-        error,
-    };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let found: Vec<SocketAddr> =
-        (bare, endpoint.port).to_socket_addrs().map_err(|error| fail(error.to_string()))?.collect();
-    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    first.copied().ok_or_else(|| fail("it has no address".into()))
 }

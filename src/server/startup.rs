@@ -1,7 +1,9 @@
 //! From a data folder to a broker that serves, and back: start on the controller's core, clean stop.
 
-use super::acceptor::{self, BoundListener};
+use super::acceptor::Door;
 use super::banner::{self, Banner};
+use super::bind::BoundListener;
+use super::crowd::Crowd;
 use super::{connections, strays};
 use crate::broker::call::{Call, PartitionCheckpoint, Reply};
 use crate::broker::open::{FoundDirectory, OpenReport, Opening};
@@ -31,6 +33,7 @@ const METADATA_FOLDER: &str = "__cluster_metadata-0";
 /// What the process has found out before its cores ran.
 pub struct Plan {
     pub listeners: Vec<BoundListener>,
+    pub crowd: Crowd,
     /// Lines for the operator about settings that have no effect.
     pub notices: Vec<String>,
     pub cpus: Vec<usize>,
@@ -41,10 +44,10 @@ pub struct Plan {
 }
 
 /// Starts the broker from the controller's core. A failure ends the process.
-pub fn begin(shard: &Rc<Shard>, plan: Plan, failure: Arc<Mutex<Option<String>>>) {
+pub fn begin(shard: &Rc<Shard>, plan: Plan, door: Rc<Door>, failure: Arc<Mutex<Option<String>>>) {
     let shard = Rc::clone(shard);
     shard.core().clone().spawn(async move {
-        if let Err(reason) = start(&shard, plan).await {
+        if let Err(reason) = start(&shard, plan, door).await {
             if let Ok(mut slot) = failure.lock() {
                 *slot = Some(reason);
             }
@@ -53,7 +56,7 @@ pub fn begin(shard: &Rc<Shard>, plan: Plan, failure: Arc<Mutex<Option<String>>>)
     });
 }
 
-async fn start(shard: &Rc<Shard>, plan: Plan) -> Result<(), String> {
+async fn start(shard: &Rc<Shard>, mut plan: Plan, door: Rc<Door>) -> Result<(), String> {
     let mode = match shard.facts.config.append_path {
         AppendPath::Auto => AppendMode::Auto,
         AppendPath::Inline => AppendMode::Inline,
@@ -70,8 +73,9 @@ async fn start(shard: &Rc<Shard>, plan: Plan) -> Result<(), String> {
     let file_systems = directories.iter().map(file_system).collect();
     let reports = open_everywhere(shard, &host, directories, mode).await?;
     assert!(shard.controller.set(host).is_ok(), "a broker starts once");
+    door.set_crowd(std::mem::take(&mut plan.crowd));
     for (index, listener) in plan.listeners.iter().enumerate() {
-        acceptor::start(shard, &listener.socket, index as u16);
+        door.open(shard, &listener.socket, index as u16);
     }
     shard.core().spawn(keep_checkpoints(Rc::clone(shard)));
     banner::print(&Banner {
@@ -220,7 +224,7 @@ async fn open_controller(
     let registration = Registration {
         incarnation: random_id(),
         endpoints: endpoints.collect(),
-        rack: None,
+        rack: config.rack.clone(),
         log_dirs: vec![dir.facts.meta.directory_id],
     };
     host.register(shard.core(), &registration, is_clean)

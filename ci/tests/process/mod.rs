@@ -220,7 +220,14 @@ impl Folder {
 /// The program, or that of `HIGHWATER_TEST_PROGRAM`.
 pub fn highwater() -> Command {
     let ours = env!("CARGO_BIN_EXE_highwater").into();
-    Command::new(std::env::var_os("HIGHWATER_TEST_PROGRAM").unwrap_or(ours))
+    let mut command = Command::new(std::env::var_os("HIGHWATER_TEST_PROGRAM").unwrap_or(ours));
+    // Settings of whoever runs the tests are none of the tests'.
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"KAFKA_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// What comes back for these bytes, until the end.

@@ -52,7 +52,7 @@ fn sorted(parts: &[&'static [Setting]]) -> Vec<&'static Setting> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::setting::Scope;
+    use crate::config::setting::{Scope, Update};
 
     #[test]
     fn every_key_is_there_once_and_its_default_is_allowed() {
@@ -69,16 +69,58 @@ mod tests {
         }
     }
 
-    #[test]
-    fn all_public_keys_of_kafka_are_known() {
-        // Counted from the definitions of Kafka 4.3.1 (340 public broker keys); 36 topic keys are
-        // its 33 public ones and 3 of the next version.
-        let kafka = broker_settings().iter().filter(|row| !row.key.starts_with("highwater."));
-        assert_eq!(kafka.count(), KAFKA_BROKER_KEYS);
-        assert_eq!(topic_settings().len(), 36);
+    /// Kafka's own list; see its head.
+    const KAFKA: &str = include_str!("../../../ci/golden/kafka-settings.tsv");
+
+    /// Defaults that are ours: what Kafka demands to be set has a value here.
+    const OWN_DEFAULTS: &[&str] = &["node.id", "process.roles", "controller.listener.names"];
+
+    fn kafkas() -> impl Iterator<Item = [&'static str; 6]> {
+        let lines = KAFKA.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| {
+            let cells: Vec<_> = line.split('\t').collect();
+            cells.try_into().unwrap_or_else(|cells| panic!("six cells in {cells:?}"))
+        })
     }
 
-    const KAFKA_BROKER_KEYS: usize = 340;
+    #[test]
+    fn every_public_setting_of_kafka_has_a_row_that_agrees_with_kafka() {
+        for [scope, key, kind, default, _, update] in kafkas() {
+            let is_topics = scope == "topic";
+            let row = if is_topics { topic_setting(key) } else { broker_setting(key) };
+            let row = row.unwrap_or_else(|| panic!("{scope} {key} has no row"));
+            assert_eq!(row.kind.name(), kind, "{key}");
+            if !OWN_DEFAULTS.contains(&key) {
+                assert_eq!(row.default.unwrap_or("null"), default, "{key}");
+            }
+            let ours = match row.scope {
+                Scope::Broker(Update::ReadOnly) => "read-only",
+                Scope::Broker(Update::PerBroker) => "per-broker",
+                Scope::Broker(Update::ClusterWide) => "cluster-wide",
+                _ => "per-topic",
+            };
+            assert_eq!(ours, update, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_kafka_does_not_have_is_ours_or_of_its_next_version() {
+        let next =
+            ["errors.deadletterqueue.group.enable", "remote.copy.lag.bytes", "remote.copy.lag.ms"];
+        let is_kafkas = |scope, key| kafkas().any(|row| row[0] == scope && row[1] == key);
+        for row in broker_settings() {
+            assert!(
+                row.key.starts_with("highwater.") || is_kafkas("broker", row.key),
+                "{}",
+                row.key
+            );
+        }
+        for row in topic_settings() {
+            assert!(next.contains(&row.key) || is_kafkas("topic", row.key), "{}", row.key);
+        }
+        let of = |scope| kafkas().filter(|row| row[0] == scope).count();
+        assert_eq!((of("broker"), of("topic")), (340, 33));
+    }
 
     #[test]
     fn what_a_topic_follows_is_a_broker_setting_of_the_same_type() {

@@ -13,5 +13,7 @@ mod remote;
 mod security;
 mod storage;
 mod topic;
+mod why;
 
 pub use lookup::{broker_setting, broker_settings, topic_setting, topic_settings};
+pub(super) use why::why;

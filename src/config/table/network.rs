@@ -1,7 +1,10 @@
 //! Sockets, requests and limits on them.
 
 use crate::config::kind::{Check::*, Kind::*};
-use crate::config::setting::{Setting, Update::*, later, moot, served};
+use crate::config::setting::{Setting, Update::*, later, moot, refused, served};
+
+const NO_POLICY: &str = "Java classes are not run here, and what this one forbids would be allowed. Remove the line if nobody \
+     depends on it";
 
 #[rustfmt::skip]
 pub(super) static SETTINGS: &[Setting] = &[
@@ -27,12 +30,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Longest time that an outgoing connection may take after repeats."),
     served("max.connections", Int, Some("2147483647"), AtLeast(0), ClusterWide,
         "Most connections at a time over all listeners; further ones are closed."),
-    later("max.connections.per.ip", Int, Some("2147483647"), AtLeast(0), ClusterWide,
+    served("max.connections.per.ip", Int, Some("2147483647"), AtLeast(0), ClusterWide,
         "Most connections at a time from one address."),
-    later("max.connections.per.ip.overrides", Text, Some(""), Any, ClusterWide,
+    served("max.connections.per.ip.overrides", Text, Some(""), Any, ClusterWide,
         "Other limits for some addresses: host:count, separated by commas."),
-    later("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide,
-        "Most new connections in a second."),
+    served("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0), ClusterWide,
+        "Most new connections in a second, over all listeners; further ones wait."),
     served("connections.max.idle.ms", Long, Some("600000"), Any, ReadOnly,
         "Silence after which a connection is closed; negative is never."),
     later("connection.failed.authentication.delay.ms", Int, Some("100"), AtLeast(0), ReadOnly,
@@ -87,6 +90,6 @@ pub(super) static SETTINGS: &[Setting] = &[
         Some("1"),
         AtLeast(1), ReadOnly,
         "Length of a window of moves between log directories."),
-    later("client.quota.callback.class", Class, None, Any, ReadOnly,
+    refused(NO_POLICY, ("client.quota.callback.class", Class), None, Any, ReadOnly,
         "Java class that decides client quotas. Java classes are not run here."),
 ];

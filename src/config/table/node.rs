@@ -1,7 +1,14 @@
 //! Identity, roles and listeners: who this broker is and where it listens.
 
 use crate::config::kind::{Check::*, Kind::*};
-use crate::config::setting::{Setting, Update::*, later, moot, served};
+use crate::config::setting::{Setting, Update::*, later, moot, refused, served};
+
+const NO_TLS_OR_SASL: &str =
+    "neither TLS nor SASL is served yet. One node talks to no other broker: remove the line";
+const NO_POLICY: &str = "Java classes are not run here, and what this one forbids would be allowed. Remove the line if nobody \
+     depends on it";
+const NO_PROVIDERS: &str = "variables in values are not replaced yet, and ${...} would be taken as written. Write the values \
+     themselves, or give them as KAFKA_* variables; then remove the line";
 
 #[rustfmt::skip]
 pub(super) static SETTINGS: &[Setting] = &[
@@ -13,8 +20,8 @@ pub(super) static SETTINGS: &[Setting] = &[
         Some("broker,controller"),
         Each(&["broker", "controller"]), ReadOnly,
         "What this process is. One node serves both roles: broker,controller."),
-    later("broker.rack", Text, None, Any, ReadOnly,
-        "Rack of this broker, for placement across racks."),
+    served("broker.rack", Text, None, Any, ReadOnly,
+        "Rack of this broker, which clients are told."),
     served("listeners", List, Some("PLAINTEXT://:9092"), Any, PerBroker,
         "Addresses to listen on: NAME://host:port, separated by commas. An empty host means every address."),
     served("advertised.listeners", List, None, Any, ReadOnly,
@@ -25,7 +32,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Which protocol a listener name speaks: NAME:PROTOCOL, separated by commas."),
     served("inter.broker.listener.name", Text, None, Any, ReadOnly,
         "Listener that brokers use among themselves."),
-    later("security.inter.broker.protocol", Text,
+    refused(NO_TLS_OR_SASL, ("security.inter.broker.protocol", Text),
         Some("PLAINTEXT"),
         OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), ReadOnly,
         "Protocol between brokers, where no inter-broker listener is named."),
@@ -89,11 +96,11 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Whether leadership is moved back to preferred replicas."),
     later("leader.imbalance.check.interval.seconds", Long, Some("300"), AtLeast(1), ReadOnly,
         "How often the preferred leaders are checked."),
-    later("create.topic.policy.class.name", Class, None, Any, ReadOnly,
+    refused(NO_POLICY, ("create.topic.policy.class.name", Class), None, Any, ReadOnly,
         "Java class that judges new topics. Java classes are not run here."),
-    later("alter.config.policy.class.name", Class, None, Any, ReadOnly,
+    refused(NO_POLICY, ("alter.config.policy.class.name", Class), None, Any, ReadOnly,
         "Java class that judges changed configs. Java classes are not run here."),
-    later("config.providers", List, Some(""), Any, ClusterWide,
+    refused(NO_PROVIDERS, ("config.providers", List), Some(""), Any, ClusterWide,
         "Names of providers that replace variables in values."),
     later("background.threads", Int, Some("10"), AtLeast(1), ClusterWide,
         "Threads for background work."),

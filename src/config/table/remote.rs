@@ -1,11 +1,14 @@
 //! Tiered storage: read, named, served by later work.
 
 use crate::config::kind::{Check::*, Kind::*};
-use crate::config::setting::{Setting, Update::*, later};
+use crate::config::setting::{Setting, Update::*, later, refused};
+
+const NO_TIER: &str = "no remote tier is served yet, and records that are meant to move there would be deleted by age and \
+     size instead. Remove the line if local retention is what you want";
 
 #[rustfmt::skip]
 pub(super) static SETTINGS: &[Setting] = &[
-    later("remote.log.storage.system.enable", Boolean, Some("false"), Any, ReadOnly,
+    refused(NO_TIER, ("remote.log.storage.system.enable", Boolean), Some("false"), Any, ReadOnly,
         "Whether tiered storage is switched on."),
     later("remote.fetch.max.wait.ms", Int, Some("500"), AtLeast(1), ClusterWide,
         "Longest wait for tiered data."),
