@@ -36,6 +36,7 @@ impl Properties {
         let mut ours: Vec<_> = variables.into_iter().filter(|(name, _)| is_ours(name)).collect();
         ours.sort();
         let mut of_a_service = Vec::new();
+        let before = self.entries().len();
         for (name, value) in ours {
             let shown = name.to_string_lossy().into_owned();
             let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else {
@@ -53,12 +54,37 @@ impl Properties {
                 self.push(Property { key, value, origin: Origin::Variable(name) });
             }
         }
+        self.listen_where_advertised(before);
         if !of_a_service.is_empty() {
             self.add_remark(format!(
                 "not read, set by Kubernetes for a service of this name: {} (enableServiceLinks: \
                  false keeps such variables away)",
                 of_a_service.join(", ")
             ));
+        }
+    }
+
+    /// The image listens on the ports that are advertised, where nothing says where to listen;
+    /// `before` is the count of settings that are not of the environment.
+    fn listen_where_advertised(&mut self, before: usize) {
+        let is_given = |entry: &Property| entry.key == "listeners" && entry.origin != Origin::Ours;
+        if self.entries().iter().any(is_given) {
+            return;
+        }
+        let ours = &self.entries()[before..];
+        let Some(advertised) = ours.iter().find(|entry| entry.key == "advertised.listeners") else {
+            return;
+        };
+        let everywhere = |endpoint: &str| {
+            let (name, address) = endpoint.split_once("://")?;
+            let (_, port) = address.rsplit_once(':')?;
+            Some(format!("{name}://0.0.0.0:{port}"))
+        };
+        let listeners: Option<Vec<_>> = advertised.value.split(',').map(everywhere).collect();
+        // What is malformed is told of advertised.listeners.
+        if let Some(listeners) = listeners {
+            let (key, origin) = ("listeners".to_owned(), advertised.origin.clone());
+            self.push(Property { key, value: listeners.join(","), origin });
         }
     }
 }
@@ -126,6 +152,19 @@ mod tests {
         assert!(properties.entries().is_empty());
         let [remark] = properties.remarks() else { panic!("{:?}", properties.remarks()) };
         assert!(remark.starts_with("KAFKA_HEAP_OPTS is not read. There is no Java heap; highw"));
+    }
+
+    #[test]
+    fn where_only_an_address_is_advertised_its_port_is_listened_on() {
+        let advertised = ("KAFKA_ADVERTISED_LISTENERS", "A://a:1,B://[::1]:2");
+        let value = |properties: &Properties| properties.get("listeners").unwrap().value.clone();
+        assert_eq!(value(&read(&[advertised])), "A://0.0.0.0:1,B://0.0.0.0:2");
+        let listeners = ("KAFKA_LISTENERS", "A://:3");
+        assert_eq!(value(&read(&[advertised, listeners])), "A://:3");
+        let mut of_file = Properties::parse(b"listeners=A://:4").unwrap();
+        of_file.set_by_environment([(advertised.0.into(), advertised.1.into())]);
+        assert_eq!(value(&of_file), "A://:4");
+        assert!(read(&[("KAFKA_ADVERTISED_LISTENERS", "a")]).get("listeners").is_none());
     }
 
     #[test]

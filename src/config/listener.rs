@@ -264,8 +264,13 @@ fn advertised(
         return (served.iter().map(advertised_of).collect(), Vec::new());
     };
     let (given, mut errors) = parse_endpoints(given);
+    let is_controllers =
+        |name: &str| texts.controller_names.iter().any(|n| n.eq_ignore_ascii_case(name));
     for endpoint in &given {
-        errors.extend(require_known(&endpoint.name, all).err());
+        // Those of the controller stay closed, whether they are listed or not.
+        if !is_controllers(&endpoint.name) {
+            errors.extend(require_known(&endpoint.name, all).err());
+        }
         if endpoint.host.is_some() && endpoint.is_wildcard() {
             errors.push(ListenerError::NotRoutable(endpoint.to_string()));
         }
@@ -341,6 +346,9 @@ mod tests {
         assert_eq!(found.advertised, [Endpoint::parse("PLAINTEXT://localhost:9092").unwrap()]);
         assert_eq!(found.controller, [Endpoint::parse("controller://:9093").unwrap()]);
         assert_eq!(found.inter_broker, "PLAINTEXT");
+        // As where a flag gives other listeners than the file.
+        let told = Some("PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093");
+        assert!(parse("PLAINTEXT://:9092", told).is_ok());
     }
 
     #[test]
