@@ -34,6 +34,10 @@ const INTERNAL: &str = "a switch inside Kafka's code, without a counterpart here
 const STOP: &str = "one node hands nothing over when it stops. Remove the line";
 const AUTHORIZER: &str = "a setting of an authorizer, and none is served yet: everyone who reaches a \
      listener may do everything";
+const THROTTLE: &str = "nothing is replicated or moved between folders yet. Kafka sets it while a \
+     broker runs, not in a file: remove the line";
+const TIER: &str = "a setting of the remote tier's plugins; there is no remote tier yet, and nothing \
+     is read from one or moved to it";
 const ADDRESS: &str = "replaced by listeners, without which the broker would listen on every address. \
      Write listeners=PLAINTEXT://HOST:PORT";
 const TOLD: &str = "replaced by advertised.listeners, without which clients are told another address. \
@@ -67,6 +71,19 @@ static RELICS: &[Relic] = &[
     Relic { key: "controlled.shutdown.max.retries", answer: Unread(STOP) },
     Relic { key: "controlled.shutdown.retry.backoff.ms", answer: Unread(STOP) },
     Relic { key: "leader.imbalance.per.broker.percentage", answer: Unread("one node leads all partitions. Remove the line") },
+    Relic { key: "leader.replication.throttled.rate", answer: Unread(THROTTLE) },
+    Relic { key: "follower.replication.throttled.rate", answer: Unread(THROTTLE) },
+    Relic { key: "replica.alter.log.dirs.io.max.bytes.per.second", answer: Unread(THROTTLE) },
+    Relic { key: "producer_byte_rate", answer: Unread(QUOTA) },
+    Relic { key: "consumer_byte_rate", answer: Unread(QUOTA) },
+    Relic { key: "request_percentage", answer: Unread(QUOTA) },
+    Relic { key: "controller_mutation_rate", answer: Unread(QUOTA) },
+    Relic { key: "connection_creation_rate", answer: Unread(QUOTA) },
+    Relic { key: "remote.log.metadata.topic.", answer: Unread(TIER) },
+    Relic { key: "remote.log.metadata.consume.wait.ms", answer: Unread(TIER) },
+    Relic { key: "remote.log.metadata.initialization.", answer: Unread(TIER) },
+    Relic { key: "rlmm.config.", answer: Unread(TIER) },
+    Relic { key: "rsm.config.", answer: Unread(TIER) },
     Relic { key: "super.users", answer: Unread(AUTHORIZER) },
     Relic { key: "allow.everyone.if.no.acl.found", answer: Unread(AUTHORIZER) },
     Relic { key: "group.coordinator.new.enable", answer: Unread(INTERNAL) },
@@ -112,6 +129,34 @@ mod tests {
             assert_eq!(relic(key), Some(known), "{key} is found, and nothing before it");
         }
         assert_eq!(relic("zookeeper"), None);
+    }
+
+    /// Kafka's public settings that are in no file of its own: of plugins and authorizers, and of
+    /// quotas, which are set while a broker runs. With the 340 of the broker they are 357.
+    #[test]
+    fn the_public_settings_outside_of_the_brokers_table_are_answered() {
+        let outside = [
+            "leader.replication.throttled.rate",
+            "follower.replication.throttled.rate",
+            "replica.alter.log.dirs.io.max.bytes.per.second",
+            "producer_byte_rate",
+            "consumer_byte_rate",
+            "request_percentage",
+            "controller_mutation_rate",
+            "connection_creation_rate",
+            "remote.log.metadata.topic.replication.factor",
+            "remote.log.metadata.topic.num.partitions",
+            "remote.log.metadata.topic.retention.ms",
+            "remote.log.metadata.topic.min.isr",
+            "remote.log.metadata.consume.wait.ms",
+            "remote.log.metadata.initialization.retry.max.timeout.ms",
+            "remote.log.metadata.initialization.retry.interval.ms",
+            "super.users",
+            "allow.everyone.if.no.acl.found",
+        ];
+        for key in outside {
+            assert!(relic(key).is_some() && broker_setting(key).is_none(), "{key}");
+        }
     }
 
     #[test]
