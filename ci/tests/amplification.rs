@@ -152,8 +152,8 @@ fn metadata_of_everything_is_not_piled_up_for_a_client_that_does_not_read() {
     // The answers would be 90 MiB, and three times that while they are made.
     assert!(growth < 64 * MIB, "{growth}");
     for _ in 0..256 {
-        let answer = connection.receive::<MetadataRequest>().unwrap();
-        assert_eq!(answer.view().topics.len(), 2);
+        let answer = connection.receive_frame().unwrap();
+        assert!(answer.len() > 9000 * 30, "{}", answer.len());
     }
 }
 
