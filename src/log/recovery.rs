@@ -492,9 +492,10 @@ impl Opening<'_> {
     async fn sync_recovered(&mut self) -> Result<(), LogError> {
         let last = self.log.active().map(|active| active.base);
         for segment in std::mem::take(&mut self.recovered) {
-            if Some(segment.base) != last {
-                seal::finish_indexes(&segment);
-            }
+            // The active segment's too: the next append may go to a new segment, and a crash before
+            // this one is sealed leaves the files as they are written here, below the recovery
+            // point, where nobody looks at them again.
+            seal::finish_indexes(&segment);
             // Blocks that were reserved for appends before the crash are given back, too.
             segment.allocated.set(segment.len.get() + 1);
             seal::seal(self.core, &self.log.dir, &segment).await?;

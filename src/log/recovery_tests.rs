@@ -62,6 +62,19 @@ fn every_torn_tail_is_cut_at_the_last_whole_batch() {
 }
 
 #[test]
+fn the_index_files_that_recovery_leaves_know_the_largest_time() {
+    run(|core, folder| async move {
+        // The next append rolls, and its machine goes down before the segment is sealed.
+        let config = LogConfig { segment_bytes: 3 * BATCH, ..LogConfig::default() };
+        written(&core, folder.path(), 3, &config).await;
+        let (log, _) = open(&core, folder.path(), &spec(0, false), &config).await;
+        forget(log).await;
+        let times = fs::read(folder.path().join(format!("t-0/{:020}.timeindex", 0))).unwrap();
+        assert_eq!(times.last_chunk::<12>(), Some(&[0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2]));
+    });
+}
+
+#[test]
 fn zeroes_after_a_crash_are_a_torn_tail() {
     run(|core, folder| async move {
         let config = LogConfig::default();

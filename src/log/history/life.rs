@@ -567,6 +567,12 @@ impl Life {
             let found = log.end_offset_for_epoch(LeaderEpoch(epoch));
             let found = found.map(|(epoch, end)| (epoch.0, end.0));
             let expected = model.epoch_end(epoch);
+            // Of batches that a power cut took from before the log's start the file may still know
+            // the epoch: that it ended by then is true.
+            let is_over = found.is_some_and(|(_, end)| end <= log.log_start_offset().0);
+            if expected.is_none() && is_over {
+                continue;
+            }
             if expected.is_none_or(|(_, end)| end > model.start_reached) {
                 assert_eq!(found, expected, "epoch {epoch}");
             }

@@ -213,6 +213,20 @@ fn a_power_cut_loses_nothing_that_was_synced_and_shows_nothing_torn() {
     assert!(counts.staged > 100 && counts.syncs > 50, "{counts:?}");
 }
 
+/// A power cut keeps any of the names that no sync has covered.
+fn shuffled(_: &mut Random) -> Faults {
+    let mut faults = Faults::rough();
+    faults.disk.names_any_order = true;
+    faults
+}
+
+#[test]
+fn a_power_cut_may_keep_any_of_the_names_that_were_not_synced() {
+    let ends = &[End::Power, End::Kill, End::Clean];
+    let counts = run(40, Kind { ends, faults: shuffled, may_fail: false });
+    assert!(counts.staged > 100 && counts.syncs > 50, "{counts:?}");
+}
+
 #[test]
 fn a_failing_disk_costs_no_acknowledged_record() {
     let faults = |random: &mut Random| {
@@ -223,6 +237,7 @@ fn a_failing_disk_costs_no_acknowledged_record() {
         faults.disk.sync_error = odds(300);
         faults.disk.name_error = odds(100);
         faults.disk.read_error = odds(100);
+        faults.disk.names_any_order = random.chance(1, 2);
         if random.chance(1, 4) {
             faults.disk.capacity = Some(random.between(2_000, 60_000));
         }
