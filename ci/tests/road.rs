@@ -224,6 +224,71 @@ fn a_fetch_waits_until_there_are_as_many_bytes_as_it_wants() {
 }
 
 #[test]
+fn a_fetch_keeps_what_it_has_found_while_it_waits_for_other_partitions() {
+    let broker = Broker::start();
+    let (topic, mut reader, mut writer) =
+        (broker.topic("gathered", 8, &[]), broker.client(), broker.client());
+    let id = reader.topic_id(&topic).unwrap();
+    let one = batch(&["as long as the others"]);
+    let limits = FetchLimits {
+        max_wait: Duration::from_secs(600),
+        min_bytes: 4 * one.len() as i32,
+        ..FetchLimits::default()
+    };
+    let mut request = fetch_request(&topic, id, 0, Offset::ZERO, limits);
+    let first = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions.extend((1..8).map(|partition| {
+        let mut more = first.clone();
+        more.partition = partition;
+        more
+    }));
+    append(&mut writer, &topic, 2, &one);
+    let version = reader.versions().newest(ApiKey::Fetch).unwrap();
+    reader.connection().send(version, &request, &[]).unwrap();
+    // The same one twice: its new bytes take the place of what was known of it.
+    for partition in [7, 1, 7] {
+        std::thread::sleep(Duration::from_millis(20));
+        append(&mut writer, &topic, partition, &one);
+    }
+    let answer = reader.connection().receive::<FetchRequest<'_>>().unwrap();
+    let partitions = answer.view().responses.first().unwrap().partitions;
+    let mut sizes: Vec<_> = partitions
+        .iter()
+        .map(|partition| {
+            (partition.partition_index, partition.records.map_or(0, |r| r.bytes.len()))
+        })
+        .filter(|(_, len)| *len > 0)
+        .collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [(1, one.len()), (2, one.len()), (7, 2 * one.len())]);
+}
+
+#[test]
+fn a_fetch_on_an_old_segment_is_answered_at_once_however_much_it_wants() {
+    let broker = Broker::start();
+    let configs = [("segment.bytes", "1048576")];
+    let (topic, mut client) = (broker.topic("rolled", 1, &configs), broker.client());
+    let large = batch(&["x".repeat(600_000).as_str()]);
+    for _ in 0..2 {
+        append(&mut client, &topic, 0, &large);
+    }
+    let limits = FetchLimits {
+        max_wait: Duration::from_secs(600),
+        min_bytes: 8 << 20,
+        max_bytes: 16 << 20,
+        ..FetchLimits::default()
+    };
+    let fetched = client.fetch(&topic, 0, Offset::ZERO, limits).unwrap();
+    assert_eq!(fetched.records.len(), large.len());
+    // More can come into the segment of the second batch: there a fetch waits.
+    let limits = FetchLimits { max_wait: Duration::from_millis(300), ..limits };
+    let begun = std::time::Instant::now();
+    let fetched = client.fetch(&topic, 0, Offset(1), limits).unwrap();
+    assert_eq!(fetched.records.len(), large.len());
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
 fn a_fetch_of_several_partitions_gives_the_first_its_batch_and_keeps_to_the_limit() {
     let broker = Broker::start();
     let (topic, mut client) = (broker.topic("limit", 3, &[]), broker.client());

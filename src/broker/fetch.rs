@@ -2,11 +2,12 @@
 //!
 //! A round asks every owner once and gathers spans of segment files; nothing is read into memory.
 //! Too little and time left: the fetcher sleeps until an append to a partition that it watches,
-//! or until its time is over, and asks again. Owners wake a fetcher once per turn and append.
+//! or until its time is over. Owners wake a fetcher once per turn and partition and say which one
+//! it was: the next round reads those again, and what is known of the others stays.
 
 use super::letter::{Letter, Ticket};
 use super::shard::Shard;
-use crate::base::Instant;
+use crate::base::{FastMap, Instant};
 use crate::log::{LogError, Span};
 use crate::model::{LeaderEpoch, Offset, TopicId};
 use crate::runtime::sync::{self, Bell};
@@ -77,7 +78,10 @@ impl ReadOutcome {
     fn is_urgent(&self) -> bool {
         match self {
             Self::Waiting => false,
-            Self::Read(read) => read.diverging.is_some(),
+            Self::Read(read) => {
+                read.diverging.is_some()
+                    || read.span.as_ref().is_some_and(|span| span.is_of_old_segment)
+            }
             Self::Failed(_) => true,
         }
     }
@@ -89,6 +93,8 @@ impl ReadOutcome {
 pub struct Errand {
     parts: Vec<ReadPart>,
     outcomes: Vec<ReadOutcome>,
+    /// The request to be told of later appends, if it waits.
+    watch: Option<u32>,
 }
 
 /// How much a fetch wants, and how long it waits for it.
@@ -100,6 +106,38 @@ pub struct FetchBounds {
     pub deadline: Instant,
 }
 
+/// Who is to be told of a partition's next append: a part of a request that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    pub home: u16,
+    pub fetcher: Ticket,
+    /// Number of the request, unique at its home.
+    pub request: u32,
+    /// Place of the part in the request.
+    pub index: u32,
+}
+
+/// Who watches a partition: one entry per fetcher, each until it was told. A fetcher that goes
+/// away leaves its entries; they wake nobody, and the next fetcher of its ticket takes their place.
+#[derive(Default)]
+pub struct Watchers(FastMap<(u16, Ticket), (u32, u32)>);
+
+impl Watchers {
+    pub fn add(&mut self, watch: Watch) {
+        self.0.insert((watch.home, watch.fetcher), (watch.request, watch.index));
+    }
+
+    /// Takes all out; the memory stays.
+    pub fn drain(&mut self) -> impl Iterator<Item = Watch> {
+        self.0.drain().map(|((home, fetcher), (request, index))| Watch {
+            home,
+            fetcher,
+            request,
+            index,
+        })
+    }
+}
+
 /// One connection's fetches; it works on one request at a time.
 #[derive(Default)]
 pub struct Fetcher {
@@ -108,8 +146,12 @@ pub struct Fetcher {
     round: Cell<u32>,
     /// Owners that have not answered in this round.
     waiting: Cell<u32>,
-    /// Something was appended since the round began.
-    is_woken: Cell<bool>,
+    /// Number of the request: that of its first round.
+    request: Cell<u32>,
+    /// Parts that were appended to since they were read.
+    woken: RefCell<Vec<u32>>,
+    /// Parts that this round reads.
+    due: RefCell<Vec<u32>>,
     arrived: RefCell<Vec<Errand>>,
     /// Errands that are home, for the next round.
     spare: RefCell<Vec<Errand>>,
@@ -167,9 +209,38 @@ impl Fetchers {
 }
 
 impl Fetcher {
-    fn wake(&self) {
-        self.is_woken.set(true);
-        self.bell.ring();
+    /// A part of this request was appended to. A part watches once at a time, so that no more of
+    /// them can be woken than there are.
+    fn wake(&self, watch: Watch) {
+        if watch.request == self.request.get() {
+            self.woken.borrow_mut().push(watch.index);
+            self.bell.ring();
+        }
+    }
+
+    fn is_woken(&self) -> bool {
+        !self.woken.borrow().is_empty()
+    }
+
+    /// Begins a request of so many parts: all are due.
+    fn begin(&self, request: u32, part_count: usize) {
+        self.request.set(request);
+        self.woken.borrow_mut().clear();
+        let mut due = self.due.borrow_mut();
+        due.clear();
+        due.extend(0..part_count as u32);
+    }
+
+    fn watch_of(&self, home: u16, part: &ReadPart) -> Watch {
+        let (fetcher, request) = (self.ticket.get(), self.request.get());
+        Watch { home, fetcher, request, index: part.index }
+    }
+
+    /// What was woken is due now.
+    fn take_woken(&self) {
+        let mut due = self.due.borrow_mut();
+        due.clear();
+        due.append(&mut self.woken.borrow_mut());
     }
 }
 
@@ -178,17 +249,9 @@ impl Shard {
         self.fetchers.borrow_mut().open()
     }
 
-    /// Ends a fetcher: owners forget it.
+    /// Ends a fetcher. What it watched does not find it any more.
     pub fn close_fetcher(&self, fetcher: &Fetcher) {
-        let ticket = fetcher.ticket.get();
-        self.fetchers.borrow_mut().close(ticket);
-        for owner in 0..self.core_count() {
-            if owner == self.index() {
-                self.unwatch(self.index() as u16, ticket);
-            } else {
-                self.send(owner, Letter::Unwatch { home: self.index() as u16, fetcher: ticket });
-            }
-        }
+        self.fetchers.borrow_mut().close(fetcher.ticket.get());
     }
 
     /// Reads `parts` (whose index is their place) until there is enough, or time is over.
@@ -200,55 +263,65 @@ impl Shard {
         bounds: FetchBounds,
         outcomes: &mut Vec<ReadOutcome>,
     ) {
+        outcomes.clear();
+        outcomes.resize(parts.len(), ReadOutcome::Waiting);
+        let mut round = self.fetchers.borrow_mut().begin_round(fetcher);
+        fetcher.begin(round, parts.len());
         loop {
             let may_wait = bounds.bytes_min > 0 && self.core().now() < bounds.deadline;
-            fetcher.is_woken.set(false);
-            outcomes.clear();
-            outcomes.resize(parts.len(), ReadOutcome::Waiting);
-            self.fetch_round(fetcher, parts, bounds.bytes_max, may_wait, outcomes).await;
-            let is_enough = has_enough(parts, outcomes, bounds);
-            trim(outcomes, bounds.bytes_max);
-            if !may_wait || is_enough || parts.is_empty() {
-                return;
+            let due = fetcher.due.take();
+            let request = Round { parts, due: &due, bytes_max: bounds.bytes_max, watch: may_wait };
+            self.fetch_round(fetcher, round, request, outcomes).await;
+            *fetcher.due.borrow_mut() = due;
+            if !may_wait || parts.is_empty() || has_enough(parts, outcomes, bounds) {
+                break;
             }
-            while !fetcher.is_woken.get() && self.core().now() < bounds.deadline {
+            while !fetcher.is_woken() && self.core().now() < bounds.deadline {
                 sync::race(fetcher.bell.heard(), self.core().sleep_until(bounds.deadline)).await;
             }
+            if !fetcher.is_woken() {
+                break;
+            }
+            fetcher.take_woken();
+            round = self.fetchers.borrow_mut().begin_round(fetcher);
         }
+        trim(outcomes, bounds.bytes_max);
     }
 
     async fn fetch_round(
         self: &Rc<Self>,
         fetcher: &Fetcher,
-        parts: &[ReadPart],
-        bytes_max: usize,
-        watch: bool,
+        round: u32,
+        request: Round<'_>,
         outcomes: &mut [ReadOutcome],
     ) {
-        let round = self.fetchers.borrow_mut().begin_round(fetcher);
         let home = self.index() as u16;
+        let due = || request.due.iter().filter_map(|index| request.parts.get(*index as usize));
+        due().for_each(|part| outcomes[part.index as usize] = ReadOutcome::Waiting);
+        let watch = |part: &ReadPart| request.watch.then(|| fetcher.watch_of(home, part));
         for owner in (0..self.core_count()).filter(|owner| *owner != self.index()) {
             let theirs = |part: &&ReadPart| self.owner(part.topic, part.partition) == owner;
-            if !parts.iter().any(|part| theirs(&part)) {
+            if !due().any(|part| theirs(&part)) {
                 continue;
             }
             // An owner may fill the whole answer, and no more: home drops what is too much together.
-            let bounded = |part: &ReadPart| ReadPart {
-                bytes_max: part.bytes_max.min(u32::try_from(bytes_max).unwrap_or(u32::MAX)),
-                ..*part
-            };
+            let bytes_max = u32::try_from(request.bytes_max).unwrap_or(u32::MAX);
+            let bounded =
+                |part: &ReadPart| ReadPart { bytes_max: part.bytes_max.min(bytes_max), ..*part };
             let mut errand = fetcher.spare.borrow_mut().pop().unwrap_or_default();
             errand.parts.clear();
-            errand.parts.extend(parts.iter().filter(theirs).map(bounded));
+            errand.parts.extend(due().filter(theirs).map(bounded));
+            errand.watch = request.watch.then(|| fetcher.request.get());
             fetcher.waiting.set(fetcher.waiting.get() + 1);
             let fetcher = fetcher.ticket.get();
-            self.send(owner, Letter::Read { home, fetcher, round, watch, errand });
+            self.send(owner, Letter::Read { home, fetcher, round, errand });
         }
-        let watcher = watch.then_some((home, fetcher.ticket.get()));
-        let mut left = bytes_max;
-        for part in parts {
+        let held: usize = outcomes.iter().map(ReadOutcome::span_len).sum();
+        let mut left = request.bytes_max.saturating_sub(held);
+        for part in due() {
             if self.owner(part.topic, part.partition) == self.index() {
-                let outcome = self.read_here(*part, left, left == bytes_max, watcher).await;
+                let is_first = left == request.bytes_max;
+                let outcome = self.read_here(*part, left, is_first, watch(part)).await;
                 left = left.saturating_sub(outcome.span_len());
                 outcomes[part.index as usize] = outcome;
             }
@@ -271,13 +344,13 @@ impl Shard {
         part: ReadPart,
         left: usize,
         is_first: bool,
-        watcher: Option<(u16, Ticket)>,
+        watch: Option<Watch>,
     ) -> ReadOutcome {
         let Some(partition) = self.partition(part.topic, part.partition) else {
             return ReadOutcome::Failed(ReadError::UnknownPartition);
         };
-        if let Some((home, fetcher)) = watcher {
-            partition.watch(home, fetcher);
+        if let Some(watch) = watch {
+            partition.watch(watch);
         }
         partition.read(self, &part, left, is_first).await
     }
@@ -289,13 +362,15 @@ impl Shard {
         home: u16,
         fetcher: Ticket,
         round: u32,
-        watch: bool,
         mut errand: Errand,
     ) {
-        let watcher = watch.then_some((home, fetcher));
+        let request = errand.watch;
+        let watch = move |part: &ReadPart| {
+            request.map(|request| Watch { home, fetcher, request, index: part.index })
+        };
         errand.outcomes.clear();
         for part in &errand.parts {
-            let Some(outcome) = self.read_now(part, watcher) else { break };
+            let Some(outcome) = self.read_now(part, watch(part)) else { break };
             errand.outcomes.push(outcome);
         }
         if errand.outcomes.len() == errand.parts.len() {
@@ -306,19 +381,19 @@ impl Shard {
             for part in &errand.parts[errand.outcomes.len()..] {
                 // Each may be the first with data in the whole answer: home decides which is.
                 let left = part.bytes_max as usize;
-                errand.outcomes.push(shard.read_here(*part, left, true, watcher).await);
+                errand.outcomes.push(shard.read_here(*part, left, true, watch(part)).await);
             }
             shard.send(usize::from(home), Letter::ReadDone { fetcher, round, errand });
         });
     }
 
     /// Reads a part without waiting; `None`: the disk must be asked.
-    fn read_now(&self, part: &ReadPart, watcher: Option<(u16, Ticket)>) -> Option<ReadOutcome> {
+    fn read_now(&self, part: &ReadPart, watch: Option<Watch>) -> Option<ReadOutcome> {
         let Some(partition) = self.partition(part.topic, part.partition) else {
             return Some(ReadOutcome::Failed(ReadError::UnknownPartition));
         };
-        if let Some((home, fetcher)) = watcher {
-            partition.watch(home, fetcher);
+        if let Some(watch) = watch {
+            partition.watch(watch);
         }
         partition.read_now(self, part, &partition.range(part, part.bytes_max as usize, true))
     }
@@ -328,21 +403,25 @@ impl Shard {
         self.fetchers.borrow().arrive(ticket, round, errand);
     }
 
-    /// Wakes a fetcher, here or at its home.
-    pub(super) fn wake_fetcher(&self, home: u16, ticket: Ticket) {
-        if usize::from(home) != self.index() {
-            self.send(usize::from(home), Letter::Woken { fetcher: ticket });
-        } else if let Some(fetcher) = self.fetchers.borrow().get(ticket) {
-            fetcher.wake();
+    /// Tells a fetcher, here or at its home, that a part that it watches was appended to.
+    pub(super) fn wake_fetcher(&self, watch: Watch) {
+        if usize::from(watch.home) != self.index() {
+            self.send(usize::from(watch.home), Letter::Woken(watch));
+        } else if let Some(fetcher) = self.fetchers.borrow().get(watch.fetcher) {
+            fetcher.wake(watch);
         }
     }
+}
 
-    /// Forgets a fetcher in every partition of this shard.
-    pub(super) fn unwatch(&self, home: u16, ticket: Ticket) {
-        for partition in self.partitions.borrow().values() {
-            partition.unwatch(home, ticket);
-        }
-    }
+/// What one round of a request asks for.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    parts: &'a [ReadPart],
+    /// Places of the parts that are read.
+    due: &'a [u32],
+    bytes_max: usize,
+    /// Whether the next append to a part that is read wakes the fetcher.
+    watch: bool,
 }
 
 /// Whether a fetch is answered now: with an error, with enough bytes, or because a partition gave
@@ -403,9 +482,39 @@ mod tests {
                 last_epoch: LeaderEpoch::NONE,
             }]
         };
-        fetchers.arrive(ticket, late, Errand { parts: parts(), outcomes: failed() });
+        let errand = || Errand { parts: parts(), outcomes: failed(), watch: None };
+        fetchers.arrive(ticket, late, errand());
         assert_eq!((next.waiting.get(), next.arrived.borrow().len()), (1, 0));
-        fetchers.arrive(ticket, round, Errand { parts: parts(), outcomes: failed() });
+        fetchers.arrive(ticket, round, errand());
         assert_eq!((next.waiting.get(), next.arrived.borrow().len()), (0, 1));
+    }
+
+    fn watch(fetcher: Ticket, request: u32, index: u32) -> Watch {
+        Watch { home: 0, fetcher, request, index }
+    }
+
+    #[test]
+    fn a_fetcher_watches_a_partition_once_however_often_it_asks() {
+        let mut watchers = Watchers::default();
+        for request in 0..1000 {
+            watchers.add(watch(1, request, 5));
+            watchers.add(watch(2, request, 6));
+        }
+        let mut woken: Vec<_> = watchers.drain().collect();
+        woken.sort_by_key(|watch| watch.fetcher);
+        assert_eq!(woken, [watch(1, 999, 5), watch(2, 999, 6)]);
+        assert_eq!(watchers.drain().count(), 0);
+    }
+
+    #[test]
+    fn a_wake_names_the_parts_that_are_read_again_and_one_of_an_earlier_request_names_none() {
+        let fetcher = Fetcher::default();
+        fetcher.begin(7, 3);
+        assert_eq!(*fetcher.due.borrow(), [0, 1, 2]);
+        fetcher.wake(watch(0, 6, 1));
+        assert!(!fetcher.is_woken());
+        fetcher.wake(watch(0, 7, 2));
+        fetcher.take_woken();
+        assert_eq!((fetcher.due.borrow().clone(), fetcher.is_woken()), (vec![2], false));
     }
 }

@@ -1,7 +1,7 @@
 //! What cores write to each other. Small letters by value; what is large is behind a pointer.
 
 use super::call::{Call, Reply};
-use super::fetch::Errand;
+use super::fetch::{Errand, Watch};
 use super::produce::{AppendOutcome, AppendPart};
 use crate::base::Instant;
 use std::net::{IpAddr, SocketAddr};
@@ -17,13 +17,11 @@ pub enum Letter {
     /// Home: how that went.
     Appended { ticket: Ticket, index: u32, outcome: AppendOutcome },
     /// To the owner: read these parts of a fetch, and tell the fetcher of later appends if asked.
-    Read { home: u16, fetcher: Ticket, round: u32, watch: bool, errand: Errand },
+    Read { home: u16, fetcher: Ticket, round: u32, errand: Errand },
     /// Home: what was read, in the order of the parts.
     ReadDone { fetcher: Ticket, round: u32, errand: Errand },
-    /// Home: something was appended that the fetcher watches.
-    Woken { fetcher: Ticket },
-    /// To an owner: the fetcher has gone.
-    Unwatch { home: u16, fetcher: Ticket },
+    /// Home: something was appended that a fetcher watches.
+    Woken(Watch),
     /// To any core: do this and answer; everything that is not on the two hot roads.
     Call { home: u16, ticket: Ticket, call: Box<Call> },
     /// Home: the answer.

@@ -5,7 +5,7 @@
 //! is on disk). No borrow of the log lives across an await.
 
 use super::call::{FoundOffset, OffsetError, OffsetQuery, PartitionCheckpoint};
-use super::fetch::{Read, ReadError, ReadOutcome, ReadPart};
+use super::fetch::{Read, ReadError, ReadOutcome, ReadPart, Watch, Watchers};
 use super::letter::Ticket;
 use super::produce::{AppendOutcome, AppendPart, Appended, ProduceError};
 use super::shard::Shard;
@@ -34,7 +34,7 @@ pub struct Partition {
     /// Answers that wait for their batch, in order of offset.
     waiters: RefCell<VecDeque<Waiter>>,
     /// Fetchers to wake at the next append.
-    watchers: RefCell<Vec<(u16, Ticket)>>,
+    watchers: RefCell<Watchers>,
     is_dirty: Cell<bool>,
     /// A write for the flusher, and its bell.
     flush_job: RefCell<Option<FlushJob>>,
@@ -314,22 +314,15 @@ impl Partition {
         }
     }
 
-    /// Wakes the fetcher at the next append.
-    pub fn watch(&self, home: u16, fetcher: Ticket) {
-        let mut watchers = self.watchers.borrow_mut();
-        if !watchers.contains(&(home, fetcher)) {
-            watchers.push((home, fetcher));
-        }
-    }
-
-    pub fn unwatch(&self, home: u16, fetcher: Ticket) {
-        self.watchers.borrow_mut().retain(|watcher| *watcher != (home, fetcher));
+    /// The fetcher is told of the next append.
+    pub fn watch(&self, watch: Watch) {
+        self.watchers.borrow_mut().add(watch);
     }
 
     fn wake_watchers(&self, shard: &Shard) {
         let mut watchers = self.watchers.take();
-        for (home, fetcher) in watchers.drain(..) {
-            shard.wake_fetcher(home, fetcher);
+        for watch in watchers.drain() {
+            shard.wake_fetcher(watch);
         }
         // Keeps the memory; nobody can have watched meanwhile.
         self.watchers.replace(watchers);

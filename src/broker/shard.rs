@@ -220,12 +220,11 @@ impl Shard {
             Letter::Appended { ticket, index, outcome } => {
                 self.produces.borrow_mut().note(ticket, index, outcome);
             }
-            Letter::Read { home, fetcher, round, watch, errand } => {
-                self.read_for(home, fetcher, round, watch, errand);
+            Letter::Read { home, fetcher, round, errand } => {
+                self.read_for(home, fetcher, round, errand);
             }
             Letter::ReadDone { fetcher, round, errand } => self.read_done(fetcher, round, errand),
-            Letter::Woken { fetcher } => self.wake_fetcher(self.index() as u16, fetcher),
-            Letter::Unwatch { home, fetcher } => self.unwatch(home, fetcher),
+            Letter::Woken(watch) => self.wake_fetcher(watch),
             Letter::Call { home, ticket, call } => self.called(home, ticket, *call),
             Letter::Reply { ticket, reply } => self.calls.borrow_mut().close(ticket, *reply),
             Letter::Connection { fd, peer, listener, is_counted } => match self.above.get() {

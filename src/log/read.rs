@@ -45,6 +45,9 @@ pub struct Span {
     /// Among the newest batches: in the page cache, as far as this core can know (see
     /// `Log::has_write_in_worker` before skipping the residency probe).
     pub is_tail: bool,
+    /// Its segment is older than the one that the upper bound lies in. It will not grow: a fetch
+    /// is answered with it, however little it is (as Kafka does).
+    pub is_of_old_segment: bool,
 }
 
 /// The answer to a read.
@@ -126,7 +129,11 @@ impl Log {
                             Found::NeedsDisk => return ReadNow::NeedsDisk,
                         }
                     };
-                    return ReadNow::Ready(self.span(segment, is_active, place, end, range));
+                    let span = self.span(segment, is_active, place, end, range);
+                    return ReadNow::Ready(span.map_or(Read::Empty, |span| {
+                        let is_of_old_segment = !is_active && upper >= self.end_of(index);
+                        Read::Span(Span { is_of_old_segment, ..span })
+                    }));
                 }
                 Found::Behind => index += 1,
                 Found::NeedsDisk => return ReadNow::NeedsDisk,
@@ -148,8 +155,10 @@ impl Log {
             dir: Rc::clone(&self.dir),
             segments: (first..last)
                 .filter_map(|index| {
-                    let segment = self.segments.get(index)?;
-                    Some((Rc::clone(segment), segment.len.get(), self.end_of(index)))
+                    let segment = Rc::clone(self.segments.get(index)?);
+                    let (len, end_offset) = (segment.len.get(), self.end_of(index));
+                    let is_active = index + 1 == self.segments.len();
+                    Some(SegmentThen { segment, len, end_offset, is_active })
                 })
                 .collect(),
             range: ReadRange { upper: range.upper.min(self.log_end_offset), ..*range },
@@ -221,17 +230,17 @@ impl Log {
         place: Place,
         end: u64,
         range: &ReadRange,
-    ) -> Read {
-        let Some(span) = span(segment, place, end, range) else { return Read::Empty };
+    ) -> Option<Span> {
+        let span = span(segment, place, end, range)?;
         if !is_active {
-            return Read::Span(span);
+            return Some(span);
         }
         let (whole, cut) = (place.position + place.bytes, span.position + span.len as u64);
         match self.tail.boundary_before(whole - 1, cut) {
             Some(boundary) if cut < end => {
-                Read::Span(Span { len: (boundary - span.position) as usize, ..span })
+                Some(Span { len: (boundary - span.position) as usize, ..span })
             }
-            _ => Read::Span(span),
+            _ => Some(span),
         }
     }
 }
@@ -253,7 +262,8 @@ fn span(segment: &Segment, place: Place, end: u64, range: &ReadRange) -> Option<
         len = boundary - position;
     }
     let file = segment.file()?;
-    (len > 0).then_some(Span { file, position, len: len as usize, base_offset, is_tail })
+    let (len, is_of_old_segment) = (len as usize, false);
+    (len > 0).then_some(Span { file, position, len, base_offset, is_tail, is_of_old_segment })
 }
 
 impl Walk {
@@ -298,10 +308,17 @@ impl Walk {
 #[must_use]
 pub struct ReadJob {
     dir: Rc<LogDir>,
-    /// With length and end offset as they were.
-    segments: Vec<(Rc<Segment>, u64, Offset)>,
+    segments: Vec<SegmentThen>,
     range: ReadRange,
     answer: Option<Read>,
+}
+
+/// A segment as it was when a job was made.
+struct SegmentThen {
+    segment: Rc<Segment>,
+    len: u64,
+    end_offset: Offset,
+    is_active: bool,
 }
 
 impl ReadJob {
@@ -310,7 +327,7 @@ impl ReadJob {
             return Ok(answer);
         }
         let range = &self.range;
-        for (segment, len, end_offset) in &self.segments {
+        for SegmentThen { segment, len, end_offset, is_active } in &self.segments {
             match load::load(core, &self.dir, segment).await {
                 // Retention was faster: the next read learns the new start.
                 Err(error) if error.is_not_found() => return Ok(Read::Empty),
@@ -320,7 +337,8 @@ impl ReadJob {
             if place.base_offset >= range.upper {
                 return Ok(Read::Empty);
             }
-            let end = if range.upper >= *end_offset {
+            let is_whole = range.upper >= *end_offset;
+            let end = if is_whole {
                 *len
             } else {
                 match find(core, segment, *len, range.upper).await {
@@ -330,7 +348,10 @@ impl ReadJob {
                     Err(error) => return Err(error),
                 }
             };
-            return Ok(span(segment, place, end, range).map_or(Read::Empty, Read::Span));
+            let is_of_old_segment = is_whole && !is_active;
+            let span = span(segment, place, end, range);
+            let span = span.map(|span| Span { is_of_old_segment, ..span });
+            return Ok(span.map_or(Read::Empty, Read::Span));
         }
         Ok(Read::Empty)
     }

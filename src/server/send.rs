@@ -173,7 +173,8 @@ mod tests {
             // It has begun what it does.
             inner.turn_end().await;
             let (base_offset, position) = (Offset(0), FROM);
-            let sent = Span { file, position, len, base_offset, is_tail: false };
+            let is_of_old_segment = false;
+            let sent = Span { file, position, len, base_offset, is_tail: false, is_of_old_segment };
             span(&inner, &socket, &sent, &metrics.cores()[0]).await.unwrap();
             (metrics.cores()[0].bytes_copied.get(), arrived)
         });
@@ -248,8 +249,10 @@ mod tests {
                 let metrics = Metrics::new(1, 0);
                 let file = inner.open(Path::new(FILE), Open::Read).await.unwrap();
                 let (socket, _) = connected(&inner).await;
+                let (base_offset, position, len) = (Offset(0), 50, 51);
+                let is_of_old_segment = false;
                 let sent =
-                    Span { file, position: 50, len: 51, base_offset: Offset(0), is_tail: true };
+                    Span { file, position, len, base_offset, is_tail: true, is_of_old_segment };
                 span(&inner, &socket, &sent, &metrics.cores()[0]).await.unwrap_err()
             });
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
