@@ -27,6 +27,8 @@ pub(super) async fn skip_damage(
     if next.is_none() {
         scanner.position = end_position;
     }
+    scanner.next_offset = to;
+    scanner.is_exact = true;
     Ok(next.is_some())
 }
 

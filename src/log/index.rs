@@ -95,6 +95,12 @@ impl Indexes {
         after.checked_sub(1).map_or(0, |index| u64::from(self.offsets[index].position))
     }
 
+    /// The last offset of the batch at an indexed position.
+    pub fn last_offset_at(&self, base: Offset, position: u64) -> Option<Offset> {
+        let index = self.offsets.binary_search_by_key(&position, |e| u64::from(e.position)).ok()?;
+        Some(base.plus(i64::from(self.offsets[index].relative_offset)))
+    }
+
     /// The last indexed batch boundary at or before `position`, if it is after `from`.
     pub fn boundary_before(&self, from: u64, position: u64) -> Option<u64> {
         let after = self.offsets.partition_point(|e| u64::from(e.position) <= position);

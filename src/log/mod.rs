@@ -30,6 +30,7 @@ mod append;
 mod flush;
 mod seal;
 
+mod check;
 mod read;
 mod times;
 

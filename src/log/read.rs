@@ -2,12 +2,14 @@
 //!
 //! [`Log::try_read`] neither waits nor allocates: it looks at the newest batches, at the indexes in
 //! memory, and walks batch headers that are in the page cache. [`ReadJob`] does the same with ring
-//! reads, after it has opened and loaded what it needs.
+//! reads, after it has opened, loaded and checked (see `check`) what it needs.
 
+use super::check::{self, Reach};
 use super::directory::LogDir;
 use super::error::LogError;
 use super::load;
 use super::log::Log;
+use super::scan::Links;
 use super::segment::{Damage, Segment};
 use crate::base::Pieces;
 use crate::model::Offset;
@@ -16,7 +18,7 @@ use crate::runtime::{Core, File};
 use std::rc::Rc;
 
 /// Bytes of headers looked at with one read.
-const LOOK_BYTES: usize = 4096;
+pub(super) const LOOK_BYTES: usize = 4096;
 /// Segments that one job looks into: more than one only where offsets are missing.
 const JOB_SEGMENTS_MAX: usize = 64;
 
@@ -129,6 +131,7 @@ impl Log {
                             Found::NeedsDisk => return ReadNow::NeedsDisk,
                         }
                     };
+                    let end = end.min(segment.known_end(place.position));
                     let span = self.span(segment, is_active, place, end, range);
                     return ReadNow::Ready(span.map_or(Read::Empty, |span| {
                         let is_of_old_segment = !is_active && upper >= self.end_of(index);
@@ -161,6 +164,7 @@ impl Log {
                     Some(SegmentThen { segment, len, end_offset, is_active })
                 })
                 .collect(),
+            links: self.links(false, self.log_end_offset),
             range: ReadRange { upper: range.upper.min(self.log_end_offset), ..*range },
             answer,
         }
@@ -199,13 +203,19 @@ impl Log {
         let (Some(indexes), Some(file)) = (indexes.as_ref(), segment.file()) else {
             return Found::NeedsDisk;
         };
-        let position = indexes.floor_position(segment.base, offset).min(segment.len.get());
-        let mut walk = Walk::new(position, segment.len.get(), offset);
+        let len = segment.len.get();
+        let position = indexes.floor_position(segment.base, offset).min(len);
+        let known_end = segment.known_end(position);
+        if known_end <= position {
+            return Found::NeedsDisk;
+        }
+        let mut walk = Walk::new(position, len.min(known_end), offset);
         let mut buffer = [0; LOOK_BYTES];
         let mut filled = 0;
         loop {
             match walk.step(segment, &buffer[..filled]) {
                 Step::Found(place, _) => return Found::Place(place),
+                Step::Behind if known_end < len => return Found::NeedsDisk,
                 Step::Behind => return Found::Behind,
                 Step::More => match core.read_now(&file, &mut buffer, walk.position) {
                     Ok(count) if count >= HEADER_BYTES => filled = count,
@@ -309,6 +319,7 @@ impl Walk {
 pub struct ReadJob {
     dir: Rc<LogDir>,
     segments: Vec<SegmentThen>,
+    links: Links,
     range: ReadRange,
     answer: Option<Read>,
 }
@@ -333,15 +344,20 @@ impl ReadJob {
                 Err(error) if error.is_not_found() => return Ok(Read::Empty),
                 loaded => loaded?,
             }
-            let Some((place, _)) = find(core, segment, *len, range.from).await? else { continue };
+            let (end_offset, is_active) = (*end_offset, *is_active);
+            let links = Links { is_active, end_offset, ..self.links.clone() };
+            let bytes = range.bytes_max as u64;
+            let reach = Reach { len: *len, offset: range.from, bytes };
+            let Some((place, _)) = find(core, segment, &links, reach).await? else { continue };
             if place.base_offset >= range.upper {
                 return Ok(Read::Empty);
             }
-            let is_whole = range.upper >= *end_offset;
+            let is_whole = range.upper >= end_offset;
             let end = if is_whole {
                 *len
             } else {
-                match find(core, segment, *len, range.upper).await {
+                let reach = Reach { offset: range.upper, bytes: 0, ..reach };
+                match find(core, segment, &links, reach).await {
                     Ok(beyond) => beyond.map_or(*len, |(place, _)| place.position),
                     // The span ends before the damage anyway.
                     Err(LogError::Damaged { .. }) => *len,
@@ -349,6 +365,7 @@ impl ReadJob {
                 }
             };
             let is_of_old_segment = is_whole && !is_active;
+            let end = end.min(segment.known_end(place.position));
             let span = span(segment, place, end, range);
             let span = span.map(|span| Span { is_of_old_segment, ..span });
             return Ok(span.map_or(Read::Empty, Read::Span));
@@ -362,24 +379,15 @@ impl ReadJob {
 pub(super) async fn find(
     core: &Core,
     segment: &Segment,
-    len: u64,
-    offset: Offset,
+    links: &Links,
+    reach: Reach,
 ) -> Result<Option<(Place, BatchHeader)>, LogError> {
+    check::check(core, segment, links, reach).await?;
+    let Reach { len, offset, .. } = reach;
     let position = match &*segment.indexes.borrow() {
         Some(indexes) => indexes.floor_position(segment.base, offset).min(len),
         None => 0,
     };
-    find_from(core, segment, position, len, offset).await
-}
-
-/// The same, beginning with the batch at `position`.
-pub(super) async fn find_from(
-    core: &Core,
-    segment: &Segment,
-    position: u64,
-    len: u64,
-    offset: Offset,
-) -> Result<Option<(Place, BatchHeader)>, LogError> {
     let Some(file) = segment.file() else { return Ok(None) };
     let mut walk = Walk::new(position, len, offset);
     let mut buffer = Vec::new();

@@ -18,7 +18,7 @@ use super::load;
 use super::log::{Log, LogSpec};
 use super::names::Kind;
 use super::replay::{self, Replay};
-use super::scan::{Check, Scanned, Scanner};
+use super::scan::{Check, Links, Scanned, Scanner};
 use super::seal;
 use super::segment::Segment;
 use crate::model::{Offset, Timestamp};
@@ -283,7 +283,7 @@ impl Opening<'_> {
         }
         self.recovery.bytes_scanned += scanner.bytes_read;
         let end = scanner.next_offset;
-        if end < self.recovery_point {
+        if end != self.recovery_point {
             return Ok(None);
         }
         segment.max_timestamp.set(Some(indexes.max_timestamp));
@@ -319,8 +319,14 @@ impl Opening<'_> {
         self.log.epochs.truncate_end(segment.base);
         let path = segment.path(Kind::Log);
         let (base, len) = (segment.base, segment.len.get());
-        let mut scanner =
-            Scanner::new(self.core, file.clone(), &path, base, (0, len), Check::Whole);
+        let scanner = Scanner::new(self.core, file.clone(), &path, base, (0, len), Check::Whole);
+        let mut scanner = scanner.with(Links {
+            epochs: self.epochs_on_disk.clone(),
+            epochs_end: self.recovery_point,
+            is_compacted: self.log.config.is_compacted,
+            is_active: next_base.is_none(),
+            end_offset: next_base.unwrap_or(Offset(i64::MAX)),
+        });
         let mut indexes = Indexes::new(base);
         let mut torn = None;
         loop {
@@ -343,7 +349,9 @@ impl Opening<'_> {
                     self.quarantine(segment, position, &mut scanner);
                 }
                 Scanned::Damage { position } => {
-                    let follows = scanner.resync().await?.is_some();
+                    // One whose offset cannot be is whole all the same.
+                    let is_whole = scanner.is_whole().await?;
+                    let follows = scanner.resync().await?.is_some() || is_whole;
                     torn = Some(Torn { position, follows });
                     break;
                 }
@@ -356,6 +364,7 @@ impl Opening<'_> {
         segment.max_timestamp.set(Some(indexes.max_timestamp));
         *segment.indexes.borrow_mut() = Some(indexes);
         self.recovered.push(Rc::clone(segment));
+        segment.on_read_through();
         // Whole segments may be lost, too, and ends of segments at a batch's end.
         let is_hole = next_base.is_some_and(|next| next > end) && !self.log.config.is_compacted;
         Ok(Reached { end, is_last: torn.is_some() || is_hole, torn })

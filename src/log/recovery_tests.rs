@@ -154,6 +154,92 @@ fn rot_below_the_recovery_point_is_set_aside_and_nothing_is_cut() {
     });
 }
 
+/// Bits of a header that no checksum covers, and one of the count that everybody walks by.
+const UNCOVERED: [(u64, u8); 9] =
+    [(0, 64), (5, 1), (7, 8), (9, 1), (11, 4), (11, 64), (15, 2), (16, 1), (26, 16)];
+
+#[test]
+fn rot_in_the_part_of_a_header_without_checksum_costs_that_batch_alone() {
+    run(|core, folder| async move {
+        let config = LogConfig { segment_bytes: BATCH * 4, ..LogConfig::default() };
+        written(&core, folder.path(), 10, &config).await;
+        for (at, bit) in UNCOVERED {
+            for offset in [4, 5, 7] {
+                let path = segment(folder.path(), 4);
+                let whole = fs::read(&path).unwrap();
+                let place = (offset - 4) as u64 * BATCH + at;
+                garble(&path, place, &[whole[place as usize] ^ bit]);
+                let (log, recovery) = open(&core, folder.path(), &spec(10, true), &config).await;
+                assert!(recovery.findings.iter().all(|finding| !finding.is_loud()));
+                let error = read(&core, &log, &range(offset, 1)).await.unwrap_err();
+                let expected = (Offset(offset), Offset(offset + 1));
+                let LogError::Damaged { from, to, .. } = error else { panic!("{error}") };
+                assert_eq!((from, to), expected, "bit {bit} of byte {at} at offset {offset}");
+                let before: Vec<i64> = (4..offset).collect();
+                if offset > 4 {
+                    assert_eq!(bases(&core, &log, &range(4, 1 << 20)).await, before);
+                }
+                if offset < 7 {
+                    let after: Vec<i64> = (offset + 1..8).collect();
+                    assert_eq!(bases(&core, &log, &range(offset + 1, 1 << 20)).await, after);
+                }
+                assert_eq!(bases(&core, &log, &range(8, 1 << 20)).await, [8, 9]);
+                forget(log).await;
+                fs::write(&path, whole).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_wrong_header_below_the_recovery_point_is_named_and_nothing_is_cut() {
+    run(|core, folder| async move {
+        let config = LogConfig::default();
+        written(&core, folder.path(), 10, &config).await;
+        let path = segment(folder.path(), 0);
+        let whole = fs::read(&path).unwrap();
+        for (at, bit) in UNCOVERED {
+            for offset in [0, 3, 9] {
+                let place = offset as u64 * BATCH + at;
+                garble(&path, place, &[whole[place as usize] ^ bit]);
+                let (log, recovery) = open(&core, folder.path(), &spec(10, false), &config).await;
+                let expected = (Offset(offset), Offset(offset + 1));
+                assert!(
+                    matches!(recovery.findings[..], [Finding::Quarantined { from, to, .. }]
+                        if (from, to) == expected),
+                    "bit {bit} of byte {at} at offset {offset}: {:?}",
+                    recovery.findings
+                );
+                assert_eq!(log.log_end_offset(), Offset(10));
+                assert_eq!(fs::metadata(&path).unwrap().len(), 10 * BATCH);
+                assert_eq!(log.latest_epoch(), super::tests::EPOCH);
+                forget(log).await;
+                fs::write(&path, &whole).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_wrong_offset_above_the_recovery_point_costs_no_batch_its_copy() {
+    run(|core, folder| async move {
+        let config = LogConfig::default();
+        written(&core, folder.path(), 10, &config).await;
+        let path = segment(folder.path(), 0);
+        garble(&path, 3 * BATCH + 5, &[1]);
+        let whole = fs::read(&path).unwrap();
+        let (log, recovery) = open(&core, folder.path(), &spec(0, false), &config).await;
+        let [Finding::CutKept { bytes, log_end_offset: Offset(3), kept_in, .. }] =
+            &recovery.findings[..]
+        else {
+            panic!("{:?}", recovery.findings)
+        };
+        assert_eq!((*bytes, log.log_end_offset()), (7 * BATCH, Offset(3)));
+        let kept = fs::read(folder.path().join("t-0").join(kept_in)).unwrap();
+        assert_eq!(kept, whole[3 * BATCH as usize..]);
+    });
+}
+
 #[test]
 fn a_synced_end_that_is_gone_is_set_aside_and_the_log_goes_on_after_it() {
     run(|core, folder| async move {

@@ -1,6 +1,12 @@
 //! Reading a segment batch by batch, in bounded memory: to check it, to rebuild what was lost, and
 //! to find where whole batches go on after damage.
+//!
+//! A batch's first 17 bytes (base offset, length, leader epoch, format) lie outside of its checksum.
+//! So a header is held against its neighbours: the batch before it says which offset it begins with
+//! or above, the one after it where it ends; and against the leader epochs that the log knows. Where
+//! a neighbour does not fit, the checksum tells whose length is wrong.
 
+use super::epochs::Epochs;
 use super::error::LogError;
 use crate::base::Pieces;
 use crate::base::crc32c::Crc32c;
@@ -33,6 +39,34 @@ pub enum Check {
     HeadersOnly,
 }
 
+/// What is known of a segment beside its batches.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// Leader epochs by offset.
+    pub epochs: Epochs,
+    /// They are to be believed below this offset.
+    pub epochs_end: Offset,
+    /// Offsets may be missing between batches.
+    pub is_compacted: bool,
+    /// The last segment of its log.
+    pub is_active: bool,
+    /// Its offsets lie below.
+    pub end_offset: Offset,
+}
+
+impl Default for Links {
+    /// Nothing is known.
+    fn default() -> Self {
+        Self {
+            epochs: Epochs::default(),
+            epochs_end: Offset::ZERO,
+            is_compacted: true,
+            is_active: false,
+            end_offset: Offset(i64::MAX),
+        }
+    }
+}
+
 /// A walk over the batches of a file.
 pub struct Scanner<'a> {
     core: &'a Core,
@@ -45,8 +79,11 @@ pub struct Scanner<'a> {
     pub position: u64,
     /// The lowest offset that the next batch may have.
     pub next_offset: Offset,
+    /// Where no offsets are missing, the next batch has just that one.
+    pub is_exact: bool,
     /// Offsets of this file lie below.
     offset_end: Offset,
+    links: Links,
     window: Vec<u8>,
     window_at: u64,
     pub bytes_read: u64,
@@ -71,11 +108,20 @@ impl<'a> Scanner<'a> {
             check,
             position,
             next_offset: base,
+            is_exact: position == 0,
             offset_end: base.plus(1 << 31),
+            links: Links::default(),
             window: Vec::new(),
             window_at: 0,
             bytes_read: 0,
         }
+    }
+
+    /// Holds headers against what else is known.
+    pub fn with(mut self, links: Links) -> Self {
+        self.offset_end = self.offset_end.min(links.end_offset);
+        self.links = links;
+        self
     }
 
     /// The batch at the current position; moves behind it.
@@ -84,11 +130,27 @@ impl<'a> Scanner<'a> {
         if position >= self.end {
             return Ok(Scanned::End);
         }
-        let Some(header) = self.batch_at(position).await? else {
-            return Ok(Scanned::Damage { position });
-        };
-        self.step_over(&header);
-        Ok(Scanned::Batch { position, header })
+        match self.batch_at(position).await? {
+            Some(header) if self.is_linked(position, &header).await? => {
+                self.step_over(&header);
+                Ok(Scanned::Batch { position, header })
+            }
+            _ => Ok(Scanned::Damage { position }),
+        }
+    }
+
+    /// The header at the current position, if there is one.
+    pub async fn peek(&mut self) -> Result<Option<BatchHeader>, LogError> {
+        self.header_at(self.position).await
+    }
+
+    /// Whether the batch at the current position is whole by its checksum: damaged as it may be,
+    /// its records are there.
+    pub async fn is_whole(&mut self) -> Result<bool, LogError> {
+        let check = std::mem::replace(&mut self.check, Check::Whole);
+        let found = self.batch_at(self.position).await;
+        self.check = check;
+        Ok(found?.is_some())
     }
 
     /// Where the walk ends.
@@ -132,19 +194,62 @@ impl<'a> Scanner<'a> {
     fn step_over(&mut self, header: &BatchHeader) {
         self.position += header.total_bytes() as u64;
         self.next_offset = header.next_offset();
+        self.is_exact = true;
+    }
+
+    /// Whether a batch fits between what came before it and what comes after.
+    async fn is_linked(&mut self, position: u64, header: &BatchHeader) -> Result<bool, LogError> {
+        let (base, next) = (header.base_offset, header.next_offset());
+        if base < self.links.epochs_end
+            && header.leader_epoch > LeaderEpoch::NONE
+            && self.links.epochs.at(base).is_some_and(|epoch| epoch != header.leader_epoch)
+        {
+            return Ok(false);
+        }
+        let is_expected = base == self.next_offset;
+        let after = position + header.total_bytes() as u64;
+        let follower = self.header_at(after).await?.map(|header| header.base_offset);
+        let is_followed = match follower {
+            Some(follower) => follower == next || (follower > next && self.links.is_compacted),
+            None => after == self.end && next == self.offset_end,
+        };
+        if is_followed {
+            return Ok(true);
+        }
+        if self.check == Check::HeadersOnly && !self.is_sound(position, header).await? {
+            return Ok(false);
+        }
+        // Its length and its count are right. If its offset is wrong, it does not follow the batch
+        // before; then it reaches beyond the one after, or beyond the end.
+        let is_strange = !is_expected && self.is_exact;
+        Ok(match follower {
+            Some(follower) => !(is_strange && follower < next && follower >= self.next_offset),
+            None => {
+                let may_miss = self.links.is_compacted || !self.links.is_active;
+                !(is_strange && after == self.end && !may_miss)
+            }
+        })
+    }
+
+    /// What stands at a position, if it looks like a header of this file.
+    async fn header_at(&mut self, position: u64) -> Result<Option<BatchHeader>, LogError> {
+        if position >= self.end {
+            return Ok(None);
+        }
+        let bytes = self.view(position, HEADER_BYTES).await?;
+        let header = BatchHeader::parse(Pieces::one(bytes)).ok();
+        Ok(header.filter(|header| {
+            header.total_bytes() as u64 <= self.end - position
+                && header.last_offset_delta >= 0
+                && header.record_count >= 0
+                && header.last_offset() < self.offset_end
+        }))
     }
 
     /// A whole batch at `position` that may come next, or none.
     async fn batch_at(&mut self, position: u64) -> Result<Option<BatchHeader>, LogError> {
-        let bytes = self.view(position, HEADER_BYTES).await?;
-        let Ok(header) = BatchHeader::parse(Pieces::one(bytes)) else { return Ok(None) };
-        let is_plausible = header.total_bytes() as u64 <= self.end - position
-            && header.base_offset >= self.next_offset
-            && header.last_offset_delta >= 0
-            && header.record_count >= 0
-            && header.last_offset() < self.offset_end
-            && header.leader_epoch >= LeaderEpoch::NONE;
-        if !is_plausible {
+        let Some(header) = self.header_at(position).await? else { return Ok(None) };
+        if header.base_offset < self.next_offset || header.leader_epoch < LeaderEpoch::NONE {
             return Ok(None);
         }
         if self.check == Check::Whole && !self.is_sound(position, &header).await? {

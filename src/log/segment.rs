@@ -27,6 +27,15 @@ pub struct Damage {
     pub to: Offset,
 }
 
+/// Headers that this process has looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub from: u64,
+    pub to: u64,
+    /// Of the batch at `to`.
+    pub next_offset: Offset,
+}
+
 pub struct Segment {
     pub base: Offset,
     pub folder: Arc<Path>,
@@ -48,6 +57,10 @@ pub struct Segment {
     /// Where its offsets end, as far as they are written.
     pub end_offset: Cell<Offset>,
     pub damage: RefCell<Vec<Damage>>,
+    /// A range whose headers were held against each other since this process began.
+    checked: Cell<Checked>,
+    /// From here on this process has written the file, or has read it through.
+    trusted_from: Cell<u64>,
     /// Index files are on disk. They are complete then: the first append after takes them away.
     pub has_index_files: Cell<bool>,
     /// The last write: a file that was written within the tick is busy.
@@ -83,6 +96,8 @@ impl Segment {
             max_timestamp: Cell::new(None),
             end_offset: Cell::new(base),
             damage: RefCell::default(),
+            checked: Cell::default(),
+            trusted_from: Cell::new(len),
             has_index_files: Cell::new(false),
             written_at: Cell::new(Instant::ZERO),
             writeback,
@@ -127,6 +142,42 @@ impl Segment {
 
     pub fn memory_bytes(&self) -> usize {
         self.indexes.borrow().as_ref().map_or(0, Indexes::memory_bytes)
+    }
+
+    /// Where what is known of the headers from `position` on ends; at or before it if nothing is.
+    pub fn known_end(&self, position: u64) -> u64 {
+        let (checked, trusted) = (self.checked.get(), self.trusted_from.get());
+        if position >= trusted {
+            return u64::MAX;
+        }
+        match (checked.from..checked.to).contains(&position) {
+            true if checked.to >= trusted => u64::MAX,
+            true => checked.to,
+            false => 0,
+        }
+    }
+
+    pub fn checked(&self) -> Checked {
+        self.checked.get()
+    }
+
+    pub fn trusted_from(&self) -> u64 {
+        self.trusted_from.get()
+    }
+
+    /// Headers were looked at: joined with what is known if they touch it, in its place if not.
+    pub fn on_checked(&self, new: Checked) {
+        let old = self.checked.get();
+        if new.from > old.to || new.to < old.from {
+            return self.checked.set(new);
+        }
+        let last = if new.to > old.to { new } else { old };
+        self.checked.set(Checked { from: new.from.min(old.from), ..last });
+    }
+
+    /// The file was read through and checked.
+    pub fn on_read_through(&self) {
+        self.trusted_from.set(0);
     }
 
     /// The damage that covers `position`.

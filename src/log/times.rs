@@ -1,13 +1,14 @@
 //! Finding records by time: Kafka's ListOffsets. The answer is the record's own offset and time,
 //! so the batch is opened where it was not stamped by the broker.
 
+use super::check::Reach;
 use super::directory::LogDir;
 use super::error::LogError;
 use super::load;
 use super::log::Log;
 use super::names::Kind;
 use super::read::{self, Place};
-use super::scan::{Check, Scanned, Scanner};
+use super::scan::{Check, Links, Scanned, Scanner};
 use super::segment::Segment;
 use crate::base::Pieces;
 use crate::model::{LeaderEpoch, Offset, Timestamp};
@@ -47,6 +48,7 @@ pub struct TimeJob {
     upper: Offset,
     end: Offset,
     wanted: Wanted,
+    links: Links,
 }
 
 impl Log {
@@ -74,6 +76,7 @@ impl Log {
             upper: upper.min(self.log_end_offset),
             end: self.log_end_offset,
             wanted,
+            links: self.links(false, self.log_end_offset),
         }
     }
 }
@@ -106,6 +109,12 @@ impl TimeJob {
         Ok(None)
     }
 
+    fn links_of(&self, segment: &Segment) -> Links {
+        let next = self.segments.iter().find(|(other, ..)| other.base > segment.base);
+        let end_offset = next.map_or(self.end, |(next, ..)| next.base);
+        Links { is_active: next.is_none(), end_offset, ..self.links.clone() }
+    }
+
     /// The first record of one segment at or after `time`.
     async fn in_segment(
         &self,
@@ -119,7 +128,9 @@ impl TimeJob {
             None => segment.base,
         };
         let mut next = from.max(self.start);
-        while let Some((place, header)) = read::find(core, segment, len, next).await? {
+        let links = self.links_of(segment);
+        let reach = |offset| Reach { len, offset, bytes: 0 };
+        while let Some((place, header)) = read::find(core, segment, &links, reach(next)).await? {
             if header.base_offset >= self.upper {
                 return Ok(None);
             }
