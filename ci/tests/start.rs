@@ -3,11 +3,15 @@
 
 mod process;
 
-use highwater::model::Offset;
+use highwater::cli::client::{Acks, Client, FetchLimits};
+use highwater::model::{ErrorCode, Offset};
 use highwater::protocol::write::DescribeClusterRequest;
 use highwater::runtime::machine;
 use highwater::runtime::probe::{Features, file_system_name, kernel_release};
-use process::{PATIENCE, Process, append, batch, free_address, highwater, read_from, values};
+use process::{
+    PATIENCE, Process, append, batch, eventually, free_address, highwater, read_from, refused,
+    values,
+};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -326,6 +330,152 @@ fn several_data_folders_are_of_one_cluster() {
     let address = free_address().to_string();
     let arguments = ["--data", &dir("one"), "--listen", &address, "--override", &mixed];
     check_refused(folder.path(), &arguments, &["cluster", &data(folder.path()), "log.dirs"]);
+}
+
+/// Topics of one partition each, their first record in, by the folder that holds them: (one, two).
+fn topics_in(folder: &Path, client: &mut Client, count: usize) -> [Vec<String>; 2] {
+    let mut places = [Vec::new(), Vec::new()];
+    for number in 0..count {
+        let name = format!("topic{number}");
+        client.create_topic(&name, 1, &[("flush.messages", "2")]).unwrap();
+        client.await_topic(&name, PATIENCE).unwrap();
+        append(client, &name, 0, &batch(&["first"]));
+        let is_in = |dir: &str| folder.join(dir).join(format!("{name}-0")).is_dir();
+        assert!(is_in("one") != is_in("two"));
+        places[usize::from(is_in("two"))].push(name);
+    }
+    places
+}
+
+fn two_folders(folder: &Path) -> String {
+    format!("log.dirs={},{}", folder.join("one").display(), folder.join("two").display())
+}
+
+#[test]
+fn new_partitions_go_to_the_data_folder_with_the_fewest() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--override", &two_folders(folder.path()), "--cores", "1"];
+    let (broker, _) = banner(folder.path(), &arguments);
+    let mut client = broker.client();
+    for (name, count) in [("many", 5), ("few", 3)] {
+        client.create_topic(name, count, &[]).unwrap();
+        client.await_topic(name, PATIENCE).unwrap();
+        for partition in 0..count {
+            append(&mut client, name, partition, &batch(&["x"]));
+        }
+    }
+    let count = |dir: &str| list_partitions(&folder.path().join(dir)).len();
+    assert_eq!((count("one"), count("two")), (4, 4));
+    client.delete_topic("few").unwrap();
+    client.create_topic("next", 3, &[]).unwrap();
+    client.await_topic("next", PATIENCE).unwrap();
+    for partition in 0..3 {
+        append(&mut client, "next", partition, &batch(&["x"]));
+    }
+    assert_eq!((count("one"), count("two")), (4, 4));
+}
+
+/// The folders of partitions.
+fn list_partitions(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let is_one = |name: &String| {
+        !name.starts_with("__")
+            && name.rsplit_once('-').is_some_and(|(_, index)| index.parse::<u32>().is_ok())
+    };
+    names.filter(is_one).collect()
+}
+
+#[test]
+fn a_start_goes_on_without_a_bad_data_folder_and_makes_nothing_of_it_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let dirs = two_folders(folder.path());
+    let (broker, _) = banner(folder.path(), &["--override", &dirs]);
+    let [good, lost] = topics_in(folder.path(), &mut broker.client(), 8);
+    assert!(!good.is_empty() && !lost.is_empty());
+    assert!(broker.stop().success());
+    let (two, aside) = (folder.path().join("two"), folder.path().join("aside"));
+    std::fs::rename(&two, &aside).unwrap();
+    std::fs::write(&two, "a disk that cannot be used").unwrap();
+
+    let (broker, log) = banner(folder.path(), &["--override", &dirs]);
+    assert!(log.contains(&two.display().to_string()) && log.contains("OUT OF SERVICE"), "{log}");
+    let mut client = broker.client();
+    for name in &lost {
+        let error = refused(client.produce(name, 0, Acks::All, &batch(&["lost"])));
+        assert_eq!(error, ErrorCode::KafkaStorageError);
+        let error = refused(client.fetch(name, 0, Offset::ZERO, FetchLimits::default()));
+        assert_eq!(error, ErrorCode::KafkaStorageError);
+    }
+    for name in &good {
+        assert_eq!(append(&mut client, name, 0, &batch(&["second"])), Offset(1));
+    }
+    client.create_topic("fresh", 4, &[]).unwrap();
+    client.await_topic("fresh", PATIENCE).unwrap();
+    for partition in 0..4 {
+        append(&mut client, "fresh", partition, &batch(&["x"]));
+    }
+    assert!(broker.stop().success());
+    assert_eq!(std::fs::read(&two).unwrap(), b"a disk that cannot be used");
+
+    std::fs::remove_file(&two).unwrap();
+    std::fs::rename(&aside, &two).unwrap();
+    let (broker, _) = banner(folder.path(), &["--override", &dirs]);
+    let mut client = broker.client();
+    for (names, records) in [(&lost, 1), (&good, 2)] {
+        for name in names {
+            let read = read_from(&mut client, name, 0, Offset::ZERO);
+            assert_eq!(values(&read).len(), records, "{name}");
+        }
+    }
+    assert!(broker.stop().success());
+
+    // The one with the metadata log: then there is nothing to go on with.
+    let one = folder.path().join("one");
+    std::fs::rename(&one, &aside).unwrap();
+    std::fs::write(&one, "").unwrap();
+    let address = free_address().to_string();
+    let arguments = ["--listen", &address, "--override", &dirs];
+    check_refused(folder.path(), &arguments, &["metadata log", &one.display().to_string()]);
+}
+
+/// Puts a file in the place of a partition's folder: the next sync of the folder fails.
+fn break_folder(folder: &Path) {
+    let mut aside = folder.as_os_str().to_owned();
+    aside.push(".aside");
+    std::fs::rename(folder, aside).unwrap();
+    std::fs::write(folder, "").unwrap();
+}
+
+#[test]
+fn a_data_folder_that_fails_takes_its_partitions_out_of_service_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (broker, _) = banner(folder.path(), &["--override", &two_folders(folder.path())]);
+    let mut client = broker.client();
+    let [good, lost] = topics_in(folder.path(), &mut client, 8);
+    let record = batch(&["second"]);
+    break_folder(&folder.path().join("two").join(format!("{}-0", lost[0])));
+    let error = refused(client.produce(&lost[0], 0, Acks::All, &record));
+    assert_eq!(error, ErrorCode::KafkaStorageError);
+    // Partitions of other cores, too, once the news is there.
+    for name in &lost {
+        eventually("the directory is out of service on every core", || {
+            let fetched = client.fetch(name, 0, Offset::ZERO, FetchLimits::default());
+            (fetched.is_err() && refused(fetched) == ErrorCode::KafkaStorageError).then_some(())
+        });
+        let error = refused(client.produce(name, 0, Acks::All, &record));
+        assert_eq!(error, ErrorCode::KafkaStorageError);
+    }
+    for name in &good[1..] {
+        assert_eq!(append(&mut client, name, 0, &record), Offset(1));
+    }
+    assert!(broker.log().contains("OUT OF SERVICE"), "{}", broker.log());
+    // The other one holds the metadata log: without it there is nothing to go on with.
+    break_folder(&folder.path().join("one").join(format!("{}-0", good[0])));
+    let _ = client.produce(&good[0], 0, Acks::All, &record);
+    let mut broker = broker;
+    assert!(!broker.ended().success());
+    assert!(broker.log().contains("metadata log has failed"), "{}", broker.log());
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum Call {
     Command(super::control::Command),
     /// The cluster's metadata has changed, and its log ends here. To every shard.
     Changes { delta: Arc<Delta>, offset: Offset },
+    /// A log directory is out of service. To every other shard.
+    DirectoryFailed(super::directories::OfflineDirectory),
     /// Open the logs that this shard owns. To every shard, at start.
     Open(Box<super::open::Opening>),
     /// Close all client connections. To every shard, at shutdown.
@@ -136,6 +138,10 @@ impl Shard {
             Call::Command(command) => Reply::Command(self.command_here(command).await),
             Call::Changes { delta, offset } => {
                 self.apply(&delta, offset).await;
+                Reply::Done
+            }
+            Call::DirectoryFailed(offline) => {
+                self.on_directory_failed(&offline).await;
                 Reply::Done
             }
             Call::Open(opening) => Reply::Opened(self.open_logs(*opening).await),

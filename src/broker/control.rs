@@ -9,13 +9,14 @@
 //! offset for an index: the log keeps batches, the machine applies them.
 
 use super::call::{Call, Reply};
+use super::directories::OfflineDirectory;
 use super::shard::Shard;
 use crate::base::Pieces;
 use crate::controller::{
     AllocateError, ApplyError, Controller, CreateError, CreatedTopic, DeleteOutcome, DeleteTarget,
     Delta, NewTopic, Plan, ProducerIdBlock, Records, Registration,
 };
-use crate::log::{Flush, Log, LogError, Part, Read, ReadRange, StageError};
+use crate::log::{Flush, Log, LogDir, LogError, Part, Read, ReadRange, StageError};
 use crate::model::{LeaderEpoch, NodeId, Offset, ProducerId, Timestamp};
 use crate::protocol::{Parse as _, Reader, RequestHeader, read};
 use crate::record::{
@@ -75,6 +76,7 @@ pub enum ControlError {
 pub struct ControllerHost {
     machine: RefCell<Controller>,
     log: RefCell<Log>,
+    dir: Rc<LogDir>,
     gate: Gate,
     term: LeaderEpoch,
     broker_epoch: Cell<i64>,
@@ -92,6 +94,7 @@ impl ControllerHost {
         let term = LeaderEpoch(last.0 + 1);
         let host = Self {
             machine: RefCell::new(machine),
+            dir: log.log_dir(),
             log: RefCell::new(log),
             gate: Gate::default(),
             term,
@@ -136,6 +139,18 @@ impl ControllerHost {
     /// End of the metadata log.
     pub fn offset(&self) -> Offset {
         self.log.borrow().log_end_offset()
+    }
+
+    /// A core has seen a log directory fail.
+    pub fn on_directory_failed(&self, offline: &OfflineDirectory) {
+        if self.dir.path() == offline.path {
+            self.dir.fail_because(&offline.reason);
+        }
+    }
+
+    /// Resolves when the directory of the metadata log is out of service, with the reason.
+    pub async fn directory_failed(&self) -> LogError {
+        self.dir.failed().await
     }
 
     /// Appends records as one batch, durably, and applies them.

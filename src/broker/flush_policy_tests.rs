@@ -86,6 +86,7 @@ impl Node {
             metadata_offset: Offset(0),
             append_mode: AppendMode::Auto,
             directories: vec![directory()],
+            offline: Vec::new(),
             parallel: 1,
         };
         let opened = Rc::clone(&shard);

@@ -31,26 +31,21 @@ impl Shard {
     }
 
     pub(super) fn add_partitions(&self, topic: &Arc<Topic>) {
+        self.add_partitions_in(topic, None);
+    }
+
+    /// Adds those that are not there yet, in `dir` or where there is most room.
+    pub(super) fn add_partitions_in(&self, topic: &Arc<Topic>, dir: Option<&Rc<LogDir>>) {
         for index in 0..topic.partitions.len() as i32 {
             if self.owns(topic.id, index) && self.partition(topic.id, index).is_none() {
                 let log = Log::create(
-                    self.log_dir_for(topic, index),
+                    dir.map_or_else(|| self.log_dir_for_new(), Rc::clone),
                     log_spec(topic, index),
                     self.settings(&topic.config).log,
                 );
                 self.insert_partition(topic, index, log);
             }
         }
-    }
-
-    /// Where a new partition's log lies: the directories take turns.
-    fn log_dir_for(&self, topic: &Topic, index: i32) -> Rc<LogDir> {
-        let dirs = self.log_dirs.borrow();
-        let (index, cores) = (index as usize, self.core_count());
-        // Steps with the partition, and once more with each round over the cores: else a core
-        // would use one directory only where there are as many of both.
-        let first = usize::from(topic.id.0[11]);
-        Rc::clone(&dirs[(first + index + index / cores) % dirs.len()])
     }
 
     pub(super) fn insert_partition(&self, topic: &Arc<Topic>, index: i32, log: Log) {

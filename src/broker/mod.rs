@@ -12,6 +12,7 @@
 
 pub mod call;
 pub mod control;
+pub mod directories;
 pub mod fetch;
 pub mod fetch_session;
 pub mod letter;

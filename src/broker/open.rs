@@ -1,5 +1,6 @@
 //! Start of a shard: it opens the logs that it owns, a few at a time.
 
+use super::directories::OfflineDirectory;
 use super::image::log_spec;
 use super::shard::Shard;
 use crate::base::FastMap;
@@ -18,6 +19,8 @@ pub struct Opening {
     pub metadata_offset: Offset,
     pub append_mode: AppendMode,
     pub directories: Vec<FoundDirectory>,
+    /// Directories that cannot be used.
+    pub offline: Vec<OfflineDirectory>,
     /// Logs that each shard recovers at once, per directory.
     pub parallel: usize,
 }
@@ -53,9 +56,13 @@ struct Task {
 impl Shard {
     pub(super) async fn open_logs(self: &Rc<Self>, opening: Opening) -> Result<OpenReport, String> {
         let mode = opening.append_mode;
-        let dirs: Vec<_> =
-            opening.directories.iter().map(|dir| LogDir::new(dir.facts.clone(), mode)).collect();
-        *self.log_dirs.borrow_mut() = dirs;
+        let in_service = opening.directories.iter().map(|dir| LogDir::new(&dir.facts, mode));
+        let offline = opening.offline.iter().map(|dir| LogDir::offline(&dir.path, &dir.reason));
+        let dirs: Vec<Rc<LogDir>> = in_service.chain(offline).collect();
+        for dir in dirs.iter().take(opening.directories.len()) {
+            self.core().spawn(Rc::clone(self).keep_directory(Rc::clone(dir)));
+        }
+        self.log_dirs.borrow_mut().clone_from(&dirs);
         let tasks = RefCell::new(self.tasks(&opening));
         *self.image.borrow_mut() = Some(opening.image.clone());
         self.metadata_offset.set(opening.metadata_offset);
@@ -76,9 +83,11 @@ impl Shard {
         if let Some(error) = failure.take() {
             return Err(error.to_string());
         }
-        // What has no folder yet appears with its first append.
+        // What has no folder yet appears with its first append; unless its folder may be in a
+        // directory that nobody can look into. A second one elsewhere would begin at offset 0.
+        let unseen = dirs.get(opening.directories.len());
         for topic in opening.image.topics() {
-            self.add_partitions(topic);
+            self.add_partitions_in(topic, unseen);
         }
         let mut report = report.into_inner();
         report.log_count = self.partition_count();
@@ -124,8 +133,22 @@ impl Shard {
         let dir = Rc::clone(&self.log_dirs.borrow()[task.dir]);
         let config = self.settings(&task.topic.config).log;
         let folder = spec.folder.clone();
-        let (log, recovery) = Log::open(self.core(), dir, spec, config).await?;
-        note(&mut report.borrow_mut(), &folder, &recovery);
+        let opened = match dir.failure() {
+            Some(error) => Err(error),
+            None => Log::open(self.core(), Rc::clone(&dir), spec.clone(), config.clone()).await,
+        };
+        let log = match opened {
+            Ok((log, recovery)) => {
+                note(&mut report.borrow_mut(), &folder, &recovery);
+                log
+            }
+            // The disk's fault: the directory is out of service, and this log with it.
+            Err(error @ (LogError::Io { .. } | LogError::DirectoryFailed { .. })) => {
+                dir.fail_because(&error.to_string());
+                Log::create(dir, spec, config)
+            }
+            Err(error) => return Err(error),
+        };
         self.insert_partition(&task.topic, task.index, log);
         Ok(())
     }

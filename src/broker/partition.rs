@@ -20,6 +20,7 @@ use crate::runtime::sync::Bell;
 use crate::runtime::{Chain, chain};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -360,7 +361,7 @@ impl Partition {
         part: &ReadPart,
         range: &ReadRange,
     ) -> Option<ReadOutcome> {
-        if let Err(error) = self.check_epoch(part.leader_epoch) {
+        if let Err(error) = self.check_readable(part.leader_epoch) {
             return Some(ReadOutcome::Failed(error));
         }
         if let Some(diverging) = self.diverging(part) {
@@ -408,6 +409,26 @@ impl Partition {
         (epoch < part.last_epoch || end < part.offset).then_some((epoch, end))
     }
 
+    /// Its log directory is out of service: whoever waits is told.
+    pub(super) fn on_directory_failed(self: &Rc<Self>, shard: &Rc<Shard>) {
+        if let Some(error) = self.log.borrow().directory_failure() {
+            self.fail_waiters(shard, error);
+        }
+        self.wake_watchers(shard);
+    }
+
+    pub(super) fn lies_in(&self, directory: &Path) -> bool {
+        self.log.borrow().directory() == directory
+    }
+
+    /// Whether a client that knows this leader epoch may read.
+    fn check_readable(&self, client: LeaderEpoch) -> Result<(), ReadError> {
+        if let Some(error) = self.log.borrow().directory_failure() {
+            return Err(ReadError::Log(Arc::new(error)));
+        }
+        self.check_epoch(client)
+    }
+
     fn check_epoch(&self, client: LeaderEpoch) -> Result<(), ReadError> {
         let ours = self.leader_epoch.get();
         match client.0 {
@@ -425,7 +446,7 @@ impl Partition {
         epoch: LeaderEpoch,
         query: OffsetQuery,
     ) -> Result<FoundOffset, OffsetError> {
-        self.check_epoch(epoch).map_err(offset_error)?;
+        self.check_readable(epoch).map_err(offset_error)?;
         let upper = self.high_watermark();
         let leader_epoch = self.leader_epoch.get();
         let end_of_log = |offset| FoundOffset { offset, timestamp: Timestamp::NONE, leader_epoch };
@@ -465,7 +486,7 @@ impl Partition {
         current: LeaderEpoch,
         epoch: LeaderEpoch,
     ) -> Result<(LeaderEpoch, Offset), OffsetError> {
-        self.check_epoch(current).map_err(offset_error)?;
+        self.check_readable(current).map_err(offset_error)?;
         if epoch == self.leader_epoch.get() {
             // Also where nothing has been appended in it.
             return Ok((epoch, self.log.borrow().log_end_offset()));
@@ -490,6 +511,9 @@ impl Partition {
 
     /// Removes what retention no longer keeps.
     pub async fn retain(&self, shard: &Shard) {
+        if self.log.borrow().failure().is_some() {
+            return;
+        }
         let (core, upper) = (shard.core(), self.high_watermark());
         let job = self.log.borrow_mut().retain(core, upper);
         let Some(job) = job else { return };

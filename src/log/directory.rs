@@ -16,6 +16,7 @@ use super::names;
 use super::writeback::DirtyBudget;
 use crate::model::{NodeId, Uuid};
 use crate::record::Scratch;
+use crate::runtime::sync::Bell;
 use crate::runtime::{Core, Gather, probe};
 use std::cell::RefCell;
 use std::io;
@@ -49,34 +50,44 @@ pub struct DirectoryFacts {
 
 /// One log directory as one core sees it: its append path, dirty budget and health.
 pub struct LogDir {
-    facts: DirectoryFacts,
+    path: PathBuf,
     pub(super) append_path: RefCell<AppendPath>,
     pub(super) dirty: DirtyBudget,
     pub(super) cache: RefCell<SegmentCache>,
     pub(super) scratch: RefCell<Scratch>,
     gathers: RefCell<Vec<Gather>>,
     failure: RefCell<Option<LogError>>,
+    /// Rung with the failure; heard by the one task that waits for it.
+    failed: Bell,
 }
 
 impl LogDir {
-    pub fn new(facts: DirectoryFacts, mode: AppendMode) -> Rc<Self> {
+    pub fn new(facts: &DirectoryFacts, mode: AppendMode) -> Rc<Self> {
+        Self::at(facts.path.clone(), mode)
+    }
+
+    /// A directory that is out of service from the start.
+    pub fn offline(path: &Path, reason: &str) -> Rc<Self> {
+        let dir = Self::at(path.to_path_buf(), AppendMode::Auto);
+        *dir.failure.borrow_mut() = Some(dir.failed_because(reason));
+        dir
+    }
+
+    fn at(path: PathBuf, mode: AppendMode) -> Rc<Self> {
         Rc::new(Self {
-            facts,
+            path,
             append_path: RefCell::new(AppendPath::new(mode)),
             dirty: DirtyBudget::default(),
             cache: RefCell::default(),
             scratch: RefCell::default(),
             gathers: RefCell::default(),
             failure: RefCell::default(),
+            failed: Bell::default(),
         })
     }
 
     pub fn path(&self) -> &Path {
-        &self.facts.path
-    }
-
-    pub fn facts(&self) -> &DirectoryFacts {
-        &self.facts
+        &self.path
     }
 
     /// Why the directory is out of service, if it is.
@@ -87,14 +98,37 @@ impl LogDir {
     /// Takes the directory out of service on this core; the first reason stays. A file that is
     /// gone belonged to a log that was removed meanwhile, and says nothing of the disk.
     pub(super) fn fail(&self, error: &LogError) {
-        if error.is_not_found() {
+        if !error.is_not_found() {
+            self.fail_because(&error.to_string());
+        }
+    }
+
+    /// The same, for a reason that is known already.
+    pub fn fail_because(&self, reason: &str) {
+        if self.failure.borrow().is_some() {
             return;
         }
-        tracing::error!(directory = %self.path().display(), %error, "log directory out of service");
-        self.failure.borrow_mut().get_or_insert_with(|| LogError::DirectoryFailed {
-            path: self.path().into(),
-            reason: error.to_string().into(),
-        });
+        tracing::error!(
+            directory = %self.path().display(), reason,
+            "log directory OUT OF SERVICE: its partitions answer KAFKA_STORAGE_ERROR until the \
+             broker is started again"
+        );
+        *self.failure.borrow_mut() = Some(self.failed_because(reason));
+        self.failed.ring();
+    }
+
+    fn failed_because(&self, reason: &str) -> LogError {
+        LogError::DirectoryFailed { path: self.path().into(), reason: reason.into() }
+    }
+
+    /// Resolves when the directory is out of service, with the reason. For one task.
+    pub async fn failed(&self) -> LogError {
+        loop {
+            if let Some(error) = self.failure() {
+                return error;
+            }
+            self.failed.heard().await;
+        }
     }
 
     /// The append path in use, for the banner and the metric.
@@ -141,7 +175,10 @@ pub async fn make_directory(core: &Core, path: &Path) -> Result<(), LogError> {
     for dir in path.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
         match core.stat(dir).await {
             Ok(stat) if stat.is_dir => break,
-            Ok(_) => return Err(LogError::corrupt(dir, "it is no directory")),
+            Ok(_) => {
+                let error = io::Error::from(io::ErrorKind::NotADirectory);
+                return Err(LogError::io("use", dir, error));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(dir),
             Err(error) => return Err(LogError::io("stat", dir, error)),
         }

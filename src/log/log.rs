@@ -98,6 +98,10 @@ impl Log {
         self.dir.path()
     }
 
+    pub fn log_dir(&self) -> Rc<LogDir> {
+        Rc::clone(&self.dir)
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -188,6 +192,11 @@ impl Log {
     /// Why appends are refused, if they are.
     pub fn failure(&self) -> Option<LogError> {
         self.failure.clone().or_else(|| self.dir.failure())
+    }
+
+    /// Why its directory is out of service, if it is: then nothing is read either.
+    pub fn directory_failure(&self) -> Option<LogError> {
+        self.dir.failure()
     }
 
     /// DeleteRecords: nothing below `to` (at most the high watermark) is read again. Whole

@@ -222,13 +222,11 @@ impl<'a> Scanner<'a> {
         // Its length and its count are right. If its offset is wrong, it does not follow the batch
         // before; then it reaches beyond the one after, or beyond the end.
         let is_strange = !is_expected && self.is_exact;
-        Ok(match follower {
-            Some(follower) => !(is_strange && follower < next && follower >= self.next_offset),
-            None => {
-                let may_miss = self.links.is_compacted || !self.links.is_active;
-                !(is_strange && after == self.end && !may_miss)
-            }
-        })
+        let is_beyond = match follower {
+            Some(follower) => follower < next && follower >= self.next_offset,
+            None => after == self.end && self.links.is_active && !self.links.is_compacted,
+        };
+        Ok(!(is_strange && is_beyond))
     }
 
     /// What stands at a position, if it looks like a header of this file.

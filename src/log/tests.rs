@@ -30,7 +30,7 @@ pub(super) fn dir_with(path: &Path, mode: AppendMode) -> Rc<LogDir> {
         clean_epoch: None,
         file_system: String::new(),
     };
-    LogDir::new(facts, mode)
+    LogDir::new(&facts, mode)
 }
 
 pub(super) fn spec(recovery_point: i64, is_clean: bool) -> LogSpec {

@@ -6,6 +6,7 @@ use super::bind::BoundListener;
 use super::crowd::Crowd;
 use super::{connections, strays};
 use crate::broker::call::{Call, PartitionCheckpoint, Reply};
+use crate::broker::directories::OfflineDirectory;
 use crate::broker::open::{FoundDirectory, OpenReport, Opening};
 use crate::broker::{ControllerHost, Shard};
 use crate::config::AppendPath;
@@ -47,7 +48,7 @@ pub struct Plan {
 pub fn begin(shard: &Rc<Shard>, plan: Plan, door: Rc<Door>, failure: Arc<Mutex<Option<String>>>) {
     let shard = Rc::clone(shard);
     shard.core().clone().spawn(async move {
-        if let Err(reason) = start(&shard, plan, door).await {
+        if let Err(reason) = start(&shard, plan, door, Arc::clone(&failure)).await {
             if let Ok(mut slot) = failure.lock() {
                 *slot = Some(reason);
             }
@@ -56,23 +57,44 @@ pub fn begin(shard: &Rc<Shard>, plan: Plan, door: Rc<Door>, failure: Arc<Mutex<O
     });
 }
 
-async fn start(shard: &Rc<Shard>, mut plan: Plan, door: Rc<Door>) -> Result<(), String> {
+async fn start(
+    shard: &Rc<Shard>,
+    mut plan: Plan,
+    door: Rc<Door>,
+    failure: Arc<Mutex<Option<String>>>,
+) -> Result<(), String> {
     let mode = match shard.facts.config.append_path {
         AppendPath::Auto => AppendMode::Auto,
         AppendPath::Inline => AppendMode::Inline,
         AppendPath::Ring => AppendMode::Ring,
     };
-    let (mut directories, locks) = open_directories(shard).await?;
+    let Directories { found: mut directories, mut offline, locks } =
+        open_directories(shard).await?;
     // The locks last as long as the process.
     std::mem::forget(locks);
     let is_clean = directories.iter().all(|dir| dir.facts.clean_epoch.is_some());
-    let home = metadata_home(&directories)?;
+    let home = metadata_home(&directories, &offline)?;
+    let home_path = home.facts.path.clone();
     let host = open_controller(shard, home, mode, is_clean, &plan.listeners).await?;
-    strays::put_aside(shard.core(), &host.image(), METADATA_FOLDER, &mut directories).await?;
+    let image = host.image();
+    let failed = strays::put_aside(shard.core(), &image, METADATA_FOLDER, &mut directories).await?;
+    if failed.iter().any(|dir| dir.path == home_path) {
+        return Err(lost_home(&failed));
+    }
+    offline.extend(failed);
+    for OfflineDirectory { path, reason } in &offline {
+        tracing::error!(
+            "{} is OUT OF SERVICE: {reason}; the others go on, and partitions that may lie in it \
+             answer KAFKA_STORAGE_ERROR until it can be used again and the broker is restarted",
+            path.display()
+        );
+    }
     let paths = directories.iter().map(|dir| dir.facts.path.clone()).collect();
     let file_systems = directories.iter().map(file_system).collect();
-    let reports = open_everywhere(shard, &host, directories, mode).await?;
-    assert!(shard.controller.set(host).is_ok(), "a broker starts once");
+    let found = (directories, offline);
+    let reports = open_everywhere(shard, &host, found, mode).await?;
+    assert!(shard.controller.set(Rc::clone(&host)).is_ok(), "a broker starts once");
+    shard.core().spawn(stop_without_metadata(host, failure));
     door.set_crowd(std::mem::take(&mut plan.crowd));
     for (index, listener) in plan.listeners.iter().enumerate() {
         door.open(shard, &listener.socket, index as u16);
@@ -90,40 +112,99 @@ async fn start(shard: &Rc<Shard>, mut plan: Plan, door: Rc<Door>) -> Result<(), 
     Ok(())
 }
 
-async fn open_directories(shard: &Shard) -> Result<(Vec<FoundDirectory>, Vec<File>), String> {
+/// Without its metadata log a broker cannot go on.
+async fn stop_without_metadata(host: Rc<ControllerHost>, failure: Arc<Mutex<Option<String>>>) {
+    let error = host.directory_failed().await;
+    if let Ok(mut slot) = failure.lock() {
+        *slot = Some(format!("the log directory of the metadata log has failed: {error}"));
+    }
+    machine::ask_to_stop();
+}
+
+/// The log directories at start.
+#[derive(Default)]
+struct Directories {
+    found: Vec<FoundDirectory>,
+    offline: Vec<OfflineDirectory>,
+    locks: Vec<File>,
+}
+
+/// Opens every log directory that can be used. One that its disk denies us is left out; one that
+/// belongs to another node, cluster or process is a mistake, and ends the start.
+async fn open_directories(shard: &Shard) -> Result<Directories, String> {
     let config = &shard.facts.config;
     let mut cluster_id: Option<String> = None;
-    let (mut found, mut locks) = (Vec::<FoundDirectory>::new(), Vec::new());
-    let fail = |error: LogError| error.to_string();
+    let Directories { mut found, mut offline, mut locks } = Directories::default();
     let new_cluster = random_id().to_string();
-    for path in old_ones_first(shard.core(), &config.log_dirs).await {
+    for (is_new, path) in old_ones_first(shard.core(), &config.log_dirs).await {
+        if is_new && cluster_id.is_none() && !offline.is_empty() {
+            // A new cluster must not begin beside one that cannot be read.
+            return Err(lost_home(&offline));
+        }
         let fresh = MetaProperties {
             cluster_id: cluster_id.clone().unwrap_or_else(|| new_cluster.clone()),
             node_id: config.node_id,
             directory_id: random_id(),
         };
         let core = shard.core();
-        let (facts, lock) = open_directory(core, &path, &fresh).await.map_err(fail)?;
+        let (facts, lock) = match open_directory(core, &path, &fresh).await {
+            Err(error) => {
+                offline.push(put_out_of_service(path, error)?);
+                continue;
+            }
+            Ok(opened) => opened,
+        };
         locks.push(lock);
         check_identity(&facts, config.node_id, cluster_id.as_deref())?;
         cluster_id = Some(facts.meta.cluster_id.clone());
-        found.push(look_around(shard, facts).await?);
+        match look_around(shard, facts).await {
+            Ok(directory) => found.push(directory),
+            Err(error) => offline.push(put_out_of_service(path, error)?),
+        }
+    }
+    if found.is_empty() {
+        return Err(lost_home(&offline));
     }
     let place = |dir: &FoundDirectory| config.log_dirs.iter().position(|p| *p == dir.facts.path);
     found.sort_by_key(|dir| place(dir));
     // Only now: a start that is refused leaves every folder as it was.
-    for dir in found.iter().filter(|dir| dir.facts.clean_epoch.is_some()) {
-        take_clean_marker(shard.core(), &dir.facts.path).await.map_err(fail)?;
+    metadata_home(&found, &offline)?;
+    for dir in std::mem::take(&mut found) {
+        let is_clean = dir.facts.clean_epoch.is_some();
+        match take_clean_marker(shard.core(), &dir.facts.path).await {
+            Err(error) if is_clean => offline.push(put_out_of_service(dir.facts.path, error)?),
+            _ => found.push(dir),
+        }
     }
-    Ok((found, locks))
+    Ok(Directories { found, offline, locks })
+}
+
+/// The disk's fault takes a directory out of service; any other error is the operator's to decide.
+fn put_out_of_service(path: PathBuf, error: LogError) -> Result<OfflineDirectory, String> {
+    match error {
+        LogError::Io { .. } => Ok(OfflineDirectory { path, reason: error.to_string().into() }),
+        other => Err(other.to_string()),
+    }
+}
+
+fn lost_home(offline: &[OfflineDirectory]) -> String {
+    let list: Vec<_> =
+        offline.iter().map(|dir| format!("{}: {}", dir.path.display(), dir.reason)).collect();
+    format!(
+        "the metadata log lies in none of the folders of log.dirs that can be used, and these \
+         cannot:\n  {}\n  fix: repair or mount them; a broker does not run without its metadata",
+        list.join("\n  ")
+    )
 }
 
 /// Directories that say whose they are come first: a new one joins them, wherever it is listed.
-async fn old_ones_first(core: &Core, paths: &[PathBuf]) -> Vec<PathBuf> {
+/// So do those of which nobody knows. Whether each is new.
+async fn old_ones_first(core: &Core, paths: &[PathBuf]) -> Vec<(bool, PathBuf)> {
     let (mut old, mut new) = (Vec::new(), Vec::new());
     for path in paths {
-        let is_old = core.stat(&path.join("meta.properties")).await.is_ok();
-        if is_old { &mut old } else { &mut new }.push(path.clone());
+        let stat = core.stat(&path.join("meta.properties")).await;
+        let is_new = stat.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        if is_new { &mut new } else { &mut old }.push((is_new, path.clone()));
     }
     old.append(&mut new);
     old
@@ -153,26 +234,39 @@ fn check_identity(
 }
 
 /// Reads what a directory holds and what its checkpoints say.
-async fn look_around(shard: &Shard, facts: DirectoryFacts) -> Result<FoundDirectory, String> {
+async fn look_around(shard: &Shard, facts: DirectoryFacts) -> Result<FoundDirectory, LogError> {
     let (core, path) = (shard.core(), facts.path.clone());
-    let fail = |error: crate::log::LogError| error.to_string();
-    let folders = list_partitions(core, &path).await.map_err(fail)?;
+    let folders = list_partitions(core, &path).await?;
     let mut checkpoints: BTreeMap<String, (Offset, Offset)> = BTreeMap::new();
     let name = |entry: &CheckpointEntry| format!("{}-{}", entry.topic, entry.partition);
     let kind = CheckpointKind::RecoveryPoint;
-    for entry in read_checkpoint(core, &path, kind).await.map_err(fail)? {
+    for entry in entries_of(read_checkpoint(core, &path, kind).await)? {
         checkpoints.entry(name(&entry)).or_default().0 = entry.offset;
     }
-    for entry in read_checkpoint(core, &path, CheckpointKind::LogStart).await.map_err(fail)? {
+    for entry in entries_of(read_checkpoint(core, &path, CheckpointKind::LogStart).await)? {
         checkpoints.entry(name(&entry)).or_default().1 = entry.offset;
     }
     let (folders, checkpoints) = (Arc::new(folders), Arc::new(checkpoints));
     Ok(FoundDirectory { facts, folders, checkpoints })
 }
 
+/// A malformed checkpoint is as good as none: more is scanned.
+fn entries_of(
+    read: Result<Vec<CheckpointEntry>, LogError>,
+) -> Result<Vec<CheckpointEntry>, LogError> {
+    if let Err(error @ LogError::Corrupt { .. }) = &read {
+        tracing::warn!("a checkpoint is left out, and logs are scanned from their begin: {error}");
+        return Ok(Vec::new());
+    }
+    read
+}
+
 /// Where the metadata log lies: in the first directory, unless it is in another, because the
 /// operator has put a new one before it. A second log would know none of the topics.
-fn metadata_home(dirs: &[FoundDirectory]) -> Result<&FoundDirectory, String> {
+fn metadata_home<'a>(
+    dirs: &'a [FoundDirectory],
+    offline: &[OfflineDirectory],
+) -> Result<&'a FoundDirectory, String> {
     let has_log = |dir: &&FoundDirectory| dir.folders.iter().any(|name| name == METADATA_FOLDER);
     let mut homes = dirs.iter().filter(has_log);
     match (homes.next(), homes.next()) {
@@ -182,6 +276,7 @@ fn metadata_home(dirs: &[FoundDirectory]) -> Result<&FoundDirectory, String> {
             first.facts.path.display(),
             second.facts.path.display()
         )),
+        (None, _) if !offline.is_empty() => Err(lost_home(offline)),
         (home, _) => home.or(dirs.first()).ok_or_else(|| "log.dirs names no folder".into()),
     }
 }
@@ -205,7 +300,7 @@ async fn open_controller(
     };
     // Metadata are kept whole until snapshots exist.
     let log_config = LogConfig { retention_ms: -1, retention_bytes: -1, ..LogConfig::default() };
-    let log_dir = LogDir::new(dir.facts.clone(), mode);
+    let log_dir = LogDir::new(&dir.facts, mode);
     let (log, recovery) = Log::open(shard.core(), log_dir, spec, log_config)
         .await
         .map_err(|error| format!("the metadata log cannot be opened: {error}"))?;
@@ -243,7 +338,7 @@ fn local_host(listener: &BoundListener) -> String {
 async fn open_everywhere(
     shard: &Rc<Shard>,
     host: &ControllerHost,
-    directories: Vec<FoundDirectory>,
+    (directories, offline): (Vec<FoundDirectory>, Vec<OfflineDirectory>),
     mode: AppendMode,
 ) -> Result<Vec<OpenReport>, String> {
     let parallel = shard.facts.config.recovery_threads_per_dir as usize;
@@ -253,6 +348,7 @@ async fn open_everywhere(
             metadata_offset: host.offset(),
             append_mode: mode,
             directories: directories.clone(),
+            offline: offline.clone(),
             parallel,
         };
         shard.call(core, Call::Open(Box::new(opening)))
@@ -301,6 +397,12 @@ async fn gather(shard: &Rc<Shard>, call: impl Fn() -> Call) -> Vec<PartitionChec
     lists.flatten().collect()
 }
 
+/// Nothing is written to a directory that has failed: what is there stays as it was.
+fn in_service(shard: &Shard) -> impl Iterator<Item = &PathBuf> {
+    let paths = shard.facts.config.log_dirs.iter();
+    paths.filter(|path| shard.directory_failure(path).is_none())
+}
+
 async fn write_checkpoints(shard: &Shard, entries: &[PartitionCheckpoint]) -> bool {
     type Pick = fn(&PartitionCheckpoint) -> Offset;
     let kinds: [(CheckpointKind, Pick); 3] = [
@@ -309,7 +411,7 @@ async fn write_checkpoints(shard: &Shard, entries: &[PartitionCheckpoint]) -> bo
         (CheckpointKind::Replication, |entry| entry.high_watermark),
     ];
     let mut is_written = true;
-    for path in &shard.facts.config.log_dirs {
+    for path in in_service(shard) {
         for (kind, pick) in kinds {
             let in_dir = entries.iter().filter(|entry| entry.directory == *path);
             let lines: Vec<_> = in_dir
@@ -331,7 +433,7 @@ async fn write_checkpoints(shard: &Shard, entries: &[PartitionCheckpoint]) -> bo
 
 /// Only where every log was closed: the marker spares the next start the scan.
 async fn write_clean_markers(shard: &Shard, epoch: i64, entries: &[PartitionCheckpoint]) {
-    for path in &shard.facts.config.log_dirs {
+    for path in in_service(shard) {
         if entries.iter().any(|entry| entry.directory == *path && !entry.is_closed) {
             tracing::error!("{}: not closed cleanly; the next start scans it", path.display());
         } else if let Err(error) = write_clean_marker(shard.core(), path, epoch).await {

@@ -115,7 +115,7 @@ pub async fn open(core: &Core, plan: &Plan) -> Result<(Log, bool), LogError> {
     };
     let told = format!("{spec:?}");
     let (log, recovery) =
-        Log::open(core, LogDir::new(facts, plan.mode), spec, plan.config.clone()).await?;
+        Log::open(core, LogDir::new(&facts, plan.mode), spec, plan.config.clone()).await?;
     if std::env::var_os("HIGHWATER_SIM_SEED").is_some() {
         let (end, findings) = (log.log_end_offset(), recovery.findings);
         eprintln!("-- {told}, up to {end}: {findings:?} {:?}", log.epoch_entries());
