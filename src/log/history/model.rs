@@ -114,7 +114,7 @@ impl Model {
 
     /// The offset that the next staged batch gets.
     pub fn next(&self) -> i64 {
-        self.staged.last().map_or(self.end(), |batch| batch.last + 1)
+        self.staged.last().map_or(self.end().max(self.start), |batch| batch.last + 1)
     }
 
     pub fn on_staged(&mut self, batch: Batch) {
