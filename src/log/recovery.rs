@@ -366,7 +366,10 @@ impl Opening<'_> {
         self.recovered.push(Rc::clone(segment));
         segment.on_read_through();
         // Whole segments may be lost, too, and ends of segments at a batch's end.
-        let is_hole = next_base.is_some_and(|next| next > end) && !self.log.config.is_compacted;
+        // Below the log's start nothing is missed: after a crash a log may go on there.
+        let needed_from = end.max(self.log.log_start_offset);
+        let is_hole =
+            next_base.is_some_and(|next| next > needed_from) && !self.log.config.is_compacted;
         Ok(Reached { end, is_last: torn.is_some() || is_hole, torn })
     }
 

@@ -285,6 +285,22 @@ fn a_segment_that_lost_its_end_between_batches_ends_the_log() {
 }
 
 #[test]
+fn a_log_that_went_on_at_its_start_offset_is_whole() {
+    run(|core, folder| async move {
+        let config = LogConfig::default();
+        written(&core, folder.path(), 4, &config).await;
+        // The start was moved to 6 and checkpointed; a power cut took what was there above 4.
+        let spec = LogSpec { log_start_offset: Offset(6), ..spec(4, false) };
+        for end in 6..9 {
+            let (mut log, recovery) = open(&core, folder.path(), &spec, &config).await;
+            assert_eq!((recovery.findings, log.log_end_offset()), (vec![], Offset(end)));
+            append_works(&core, &mut log).await;
+            forget(log).await;
+        }
+    });
+}
+
+#[test]
 fn a_synced_hole_between_segments_is_set_aside_but_in_a_compacted_log() {
     run(|core, folder| async move {
         let config = LogConfig { segment_bytes: BATCH * 4, ..LogConfig::default() };

@@ -188,7 +188,7 @@ impl Model {
         let from = batches.first().map_or(end, |batch| batch.base);
         self.written.retain(|batch| batch.last < from);
         // A start that was moved to the middle of a batch may outlive it.
-        let is_lost = batches.is_empty() && from == start && self.end() <= from;
+        let is_lost = from == start && self.end() <= from;
         assert!(self.end() == from || is_lost, "what is below the start was known");
         self.written.extend(batches);
         self.staged.clear();
