@@ -104,10 +104,7 @@ impl Partition {
     /// a power loss may take back.
     pub fn high_watermark(&self) -> Offset {
         let end = self.log.borrow().log_end_offset();
-        match self.settings.borrow().sync_every {
-            None => end,
-            Some(every) => Offset((self.synced_to.get().0 + every - 1).min(end.0)),
-        }
+        self.settings.borrow().visible_end(end, self.synced_to.get())
     }
 
     /// Validates and stages one part of a produce request; its answer goes home after the flush.

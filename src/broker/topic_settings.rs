@@ -3,7 +3,7 @@
 use crate::config::{Compression, TimestampType as Wanted, TopicConfig};
 use crate::limits;
 use crate::log::LogConfig;
-use crate::model::Timestamp;
+use crate::model::{Offset, Timestamp};
 use crate::record::{
     BatchHeader, BatchRules, BuildError, Codec, Packing, RecompressLimits, Scratch, TimestampType,
     ValidBatch, recompress,
@@ -53,6 +53,16 @@ impl TopicSettings {
                 .flush_ms
                 .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX))),
             log: log_config(config, producer_expiration),
+        }
+    }
+
+    /// Where readers' records end in a log that is written up to `end` and synced up to
+    /// `synced_to`.
+    pub fn visible_end(&self, end: Offset, synced_to: Offset) -> Offset {
+        match self.sync_every {
+            None => end,
+            // The setting may be as large as an offset.
+            Some(every) => Offset(synced_to.0.saturating_add(every - 1).min(end.0)),
         }
     }
 
@@ -111,5 +121,33 @@ fn log_config(config: &TopicConfig, producer_expiration: Duration) -> LogConfig 
         is_deleted: config.cleanup.delete,
         producer_expiration_ms: producer_expiration.as_millis().min(i64::MAX as u128) as i64,
         ..LogConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(every: Option<i64>, (end, synced_to): (i64, i64), visible: i64) {
+        let config = TopicConfig::default();
+        let settings = TopicSettings::new(&config, false, Duration::ZERO);
+        let settings = TopicSettings { sync_every: every, ..settings };
+        assert_eq!(settings.visible_end(Offset(end), Offset(synced_to)), Offset(visible));
+    }
+
+    #[test]
+    fn readers_see_no_more_than_the_flush_policy_lets_be_acknowledged() {
+        check(None, (9, 2), 9);
+        check(Some(1), (9, 2), 2);
+        check(Some(3), (9, 2), 4);
+        check(Some(100), (9, 2), 9);
+    }
+
+    #[test]
+    fn a_flush_policy_of_the_largest_number_is_none() {
+        for every in [i64::MAX, i64::MAX - 1] {
+            check(Some(every), (9, 5), 9);
+            check(Some(every), (i64::MAX, i64::MAX - 1), i64::MAX);
+        }
     }
 }
