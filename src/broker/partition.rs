@@ -508,7 +508,9 @@ impl Partition {
 
     /// Removes what retention no longer keeps.
     pub async fn retain(&self, shard: &Shard) {
-        if self.log.borrow().failure().is_some() {
+        // Removed or closed since the walk over all partitions began.
+        let is_gone = self.is_removed.get() || self.is_closed.get();
+        if is_gone || self.log.borrow().failure().is_some() {
             return;
         }
         let (core, upper) = (shard.core(), self.high_watermark());

@@ -127,9 +127,11 @@ fn log_config(config: &TopicConfig, producer_expiration: Duration) -> LogConfig 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BrokerConfig;
 
     fn check(every: Option<i64>, (end, synced_to): (i64, i64), visible: i64) {
-        let config = TopicConfig::default();
+        let (broker, _) = BrokerConfig::load(&BrokerConfig::standalone()).unwrap();
+        let config = broker.topic_defaults;
         let settings = TopicSettings::new(&config, false, Duration::ZERO);
         let settings = TopicSettings { sync_every: every, ..settings };
         assert_eq!(settings.visible_end(Offset(end), Offset(synced_to)), Offset(visible));

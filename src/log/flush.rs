@@ -15,6 +15,7 @@ use super::names::{self, Kind};
 use super::segment::Segment;
 use super::{load, seal, writeback};
 use crate::model::{Offset, TopicId};
+use crate::runtime::sync::Bell;
 use crate::runtime::{Core, File, Gather, Open};
 use std::cell::Cell;
 use std::io;
@@ -79,11 +80,13 @@ pub struct FlushOutcome {
 }
 
 /// What is known of a log's folder, shared with jobs.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct FolderState {
     pub is_made: Cell<bool>,
-    /// Files of segments are being removed.
+    /// Files of segments are being removed, or the folder is.
     pub is_deleting: Cell<bool>,
+    /// Rung when they are.
+    pub delete_ended: Bell,
     /// The leader epochs in memory are newer than their file.
     pub epochs_changed: Cell<bool>,
     /// Their file.

@@ -24,6 +24,10 @@ pub(super) async fn load(core: &Core, dir: &LogDir, segment: &Rc<Segment>) -> Re
     if segment.is_loaded() {
         return Ok(());
     }
+    if segment.is_gone.get() {
+        return Err(gone(segment));
+    }
+    let _loading = segment.begin_load();
     let file = open(core, segment).await?;
     let read = read_indexes(core, segment).await?;
     let is_rebuilt = read.is_none();
@@ -34,13 +38,21 @@ pub(super) async fn load(core: &Core, dir: &LogDir, segment: &Rc<Segment>) -> Re
     segment.max_timestamp.set(Some(indexes.max_timestamp));
     *segment.indexes.borrow_mut() = Some(indexes);
     segment.set_file(file);
-    if is_rebuilt && let Err(error) = seal::write_indexes(core, segment).await {
+    if is_rebuilt
+        && !segment.is_gone.get()
+        && let Err(error) = seal::write_indexes(core, segment).await
+    {
         // It is in memory: a full disk does not keep anyone from reading.
         tracing::warn!(segment = %segment.path(Kind::Log).display(), %error,
             "a rebuilt index is not written");
     }
     dir.cache.borrow_mut().on_load(segment);
     Ok(())
+}
+
+/// What opening its file would say, once it is removed.
+fn gone(segment: &Segment) -> LogError {
+    LogError::io("open", &segment.path(Kind::Log), std::io::ErrorKind::NotFound.into())
 }
 
 pub(super) async fn open(core: &Core, segment: &Segment) -> Result<File, LogError> {

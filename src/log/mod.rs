@@ -58,6 +58,8 @@ mod kafka_tests;
 #[cfg(test)]
 mod recovery_tests;
 #[cfg(test)]
+mod removal_tests;
+#[cfg(test)]
 mod tests;
 
 pub mod epochs;

@@ -526,3 +526,35 @@ fn a_bad_snapshot_or_epoch_file_is_made_again_from_the_log() {
         assert!(matches!(again, Staged::Duplicate(first) if first.base_offset == Offset(8)));
     });
 }
+
+#[test]
+fn what_a_cut_kept_is_not_overwritten_by_the_next() {
+    run(|core, folder| async move {
+        let config = LogConfig { segment_bytes: BATCH * 4, ..LogConfig::default() };
+        let mut kept = Vec::new();
+        for round in 0..3 {
+            // The same damage at the same place, in other records each time.
+            let (mut log, _) = open(&core, folder.path(), &spec(0, false), &config).await;
+            for time in log.log_end_offset().0..6 {
+                stage(&mut log, &batch(1, 200, 100 * round + time), 0);
+            }
+            flush(&core, &mut log).await.unwrap();
+            forget(log).await;
+            garble(&segment(folder.path(), 0), BATCH + 100, b"rot");
+            let (log, recovery) = open(&core, folder.path(), &spec(0, false), &config).await;
+            assert_eq!(log.log_end_offset(), Offset(1));
+            kept.extend(recovery.findings.into_iter().map(|finding| match finding {
+                Finding::CutKept { kept_in, .. } => kept_in,
+                other => panic!("{other}"),
+            }));
+            forget(log).await;
+        }
+        let names: std::collections::BTreeSet<_> = kept.iter().collect();
+        assert_eq!(names.len(), 6, "{kept:?}");
+        for name in names {
+            assert!(folder.path().join("t-0").join(name).exists(), "{name}");
+        }
+        let (_, recovery) = open(&core, folder.path(), &spec(0, false), &config).await;
+        assert_eq!(recovery.findings, [], "kept files are known by their names");
+    });
+}

@@ -42,15 +42,25 @@ pub struct DeleteJob {
 struct Turn(Rc<FolderState>);
 
 impl Turn {
-    fn take(folder: &Rc<FolderState>) -> Self {
-        folder.is_deleting.set(true);
-        Self(Rc::clone(folder))
+    /// `None` while another job has it.
+    fn try_take(folder: &Rc<FolderState>) -> Option<Self> {
+        (!folder.is_deleting.replace(true)).then(|| Self(Rc::clone(folder)))
+    }
+
+    async fn take(folder: &Rc<FolderState>) -> Self {
+        loop {
+            match Self::try_take(folder) {
+                Some(turn) => return turn,
+                None => folder.delete_ended.heard().await,
+            }
+        }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.is_deleting.set(false);
+        self.0.delete_ended.ring();
     }
 }
 
@@ -67,17 +77,19 @@ pub enum DeleteReason {
 
 impl Log {
     /// Lets go of segments that are no longer kept; the job removes their files. The log start
-    /// offset moves at once. Nothing while an earlier job runs.
+    /// offset moves at once. Nothing while an earlier job runs, nor of a log that was removed: its
+    /// name may be its successor's by now.
     pub fn retain(&mut self, core: &Core, high_watermark: Offset) -> Option<DeleteJob> {
-        if self.folder_state.is_deleting.get() {
+        if self.failure().is_some() {
             return None;
         }
+        let turn = Turn::try_take(&self.folder_state)?;
         let now = core.wall();
         if let Some(active) = self.active() {
             writeback::on_quiet(core, &self.dir, active);
         }
         let reasons = self.expired(high_watermark, now);
-        let unknown = self.unknown_times();
+        let mut unknown = self.unknown_times();
         if reasons.is_empty() && unknown.is_empty() {
             return None;
         }
@@ -102,15 +114,16 @@ impl Log {
             self.epochs.truncate_start(end);
         }
         for segment in &segments {
+            segment.is_gone.set(true);
             writeback::on_synced(&self.dir, segment, segment.len.get());
         }
+        unknown.retain(|segment| !segment.is_gone.get());
         let (folder, delay) = (self.folder.to_path_buf(), self.config.file_delete_delay);
         let dir = Rc::clone(&self.dir);
         let fresh = is_all.then(|| {
             let entries: Vec<_> = self.producers.entries().copied().collect();
             (end, snapshot::encode(&entries))
         });
-        let turn = Turn::take(&self.folder_state);
         Some(DeleteJob { dir, unknown, folder, segments, delay, _turn: turn, fresh, reasons })
     }
 
@@ -219,8 +232,9 @@ impl DeleteJob {
 pub struct RemoveJob {
     dir: Rc<LogDir>,
     folder: Arc<Path>,
+    folder_state: Rc<FolderState>,
+    segments: Vec<Rc<Segment>>,
     delay: Duration,
-    is_made: bool,
     durability: Rc<Durability>,
     /// A topic is removed once.
     unique: u128,
@@ -236,12 +250,14 @@ impl Log {
             reason: "it was removed".into(),
         });
         for segment in self.segments.iter() {
+            segment.is_gone.set(true);
             writeback::on_synced(&self.dir, segment, segment.len.get());
         }
         RemoveJob {
+            segments: self.segments.iter().map(Rc::clone).collect(),
+            folder_state: Rc::clone(&self.folder_state),
             folder: Arc::clone(&self.folder),
             delay: self.config.file_delete_delay,
-            is_made: self.folder_state.is_made.get(),
             durability: Rc::clone(&self.durability),
             unique: u128::from_be_bytes(self.topic_id.0),
             dir: Rc::clone(&self.dir),
@@ -254,10 +270,15 @@ impl RemoveJob {
     /// removed in the background after `file.delete.delay.ms` (or at the next start, see
     /// [`list_removed`](super::list_removed)).
     pub async fn run(self, core: &Core) -> Result<(), LogError> {
-        if !self.is_made {
+        if !self.folder_state.is_made.get() {
             return Ok(());
         }
+        // Whoever works on files by their names would soon work on its successor's.
+        let _turn = Turn::take(&self.folder_state).await;
         self.durability.until_sealed(&self.dir).await;
+        for segment in &self.segments {
+            segment.until_loaded().await;
+        }
         let name = self.folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let to = self.dir.path().join(removed_name(name, self.unique));
         core.rename(&self.folder, &to).await.map_err(LogError::at("rename", &self.folder))?;

@@ -11,6 +11,7 @@ use super::writeback::Writeback;
 use crate::base::Instant;
 use crate::model::{Offset, Timestamp};
 use crate::runtime::File;
+use crate::runtime::sync::Bell;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -68,6 +69,11 @@ pub struct Segment {
     pub writeback: Writeback,
     /// Read since the cache last looked.
     pub is_touched: Cell<bool>,
+    /// Retention or a removal took it: its names may be another's.
+    pub is_gone: Cell<bool>,
+    /// How many are loading it, by its names.
+    loads: Cell<u32>,
+    load_ended: Bell,
 }
 
 impl Segment {
@@ -102,6 +108,9 @@ impl Segment {
             written_at: Cell::new(Instant::ZERO),
             writeback,
             is_touched: Cell::new(false),
+            is_gone: Cell::new(false),
+            loads: Cell::new(0),
+            load_ended: Bell::default(),
         })
     }
 
@@ -120,6 +129,19 @@ impl Segment {
 
     pub fn is_loaded(&self) -> bool {
         self.file.borrow().is_some() && self.indexes.borrow().is_some()
+    }
+
+    /// Held while the segment's files are opened and written by their names.
+    pub fn begin_load(&self) -> Loading<'_> {
+        self.loads.set(self.loads.get() + 1);
+        Loading(self)
+    }
+
+    /// Resolves when nobody is loading it.
+    pub async fn until_loaded(&self) {
+        while self.loads.get() > 0 {
+            self.load_ended.heard().await;
+        }
     }
 
     /// Gives the file back.
@@ -201,5 +223,14 @@ impl Segment {
 
     pub fn damaged(&self, damage: Damage) -> LogError {
         LogError::Damaged { path: self.path(Kind::Log).into(), from: damage.from, to: damage.to }
+    }
+}
+
+pub struct Loading<'a>(&'a Segment);
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        self.0.loads.set(self.0.loads.get() - 1);
+        self.0.load_ended.ring();
     }
 }
