@@ -375,12 +375,28 @@ impl Partition {
     fn outcome(&self, part: &ReadPart, read: Result<LogRead, LogError>) -> ReadOutcome {
         match read {
             Ok(LogRead::Span(span)) => ReadOutcome::Read(self.read_of(Some(span), None)),
-            Ok(LogRead::Empty) => ReadOutcome::Read(self.read_of(None, None)),
+            Ok(LogRead::Empty) => self.nothing(part),
             Ok(LogRead::OutOfRange { log_start_offset, log_end_offset }) => {
                 let (start, end) = (log_start_offset, log_end_offset);
                 ReadOutcome::Failed(ReadError::OutOfRange { offset: part.offset, start, end })
             }
+            Err(_) if self.is_removed.get() => ReadOutcome::Failed(ReadError::UnknownPartition),
             Err(error) => ReadOutcome::Failed(ReadError::Log(Arc::new(error))),
+        }
+    }
+
+    /// There is nothing to read, or not any more: retention or a removal was faster.
+    fn nothing(&self, part: &ReadPart) -> ReadOutcome {
+        let (start, end) = {
+            let log = self.log.borrow();
+            (log.log_start_offset(), log.log_end_offset())
+        };
+        if self.is_removed.get() {
+            ReadOutcome::Failed(ReadError::UnknownPartition)
+        } else if part.offset < start {
+            ReadOutcome::Failed(ReadError::OutOfRange { offset: part.offset, start, end })
+        } else {
+            ReadOutcome::Read(self.read_of(None, None))
         }
     }
 

@@ -13,7 +13,7 @@ use super::error::LogError;
 use super::log::Log;
 use super::names::{self, Kind};
 use super::segment::Segment;
-use super::{load, seal, writeback};
+use super::{seal, writeback};
 use crate::model::{Offset, TopicId};
 use crate::runtime::sync::Bell;
 use crate::runtime::{Core, File, Gather, Open};
@@ -258,7 +258,10 @@ impl FlushJob {
             self.folder.epochs_file.on_change();
             self.durability.names.on_change();
         }
-        let file = load::open(&core, &segment).await?;
+        let file = match segment.file() {
+            Some(file) => file,
+            None => open_or_make(&core, &segment).await?,
+        };
         segment.set_file(file.clone());
         let name = |error| LogError::io("write", &segment.path(Kind::Log), error);
         self.write(&file).await.map_err(name)
@@ -325,6 +328,12 @@ impl FlushJob {
         segment.allocated.set(self.run.position);
         file.truncate(&self.core, self.run.position).await.map_err(LogError::at("cut", &path))
     }
+}
+
+/// Opens a segment's file. That of a log that expired altogether retention may not have made yet.
+async fn open_or_make(core: &Core, segment: &Segment) -> Result<File, LogError> {
+    let path = segment.path(Kind::Log);
+    core.open(&path, Open::Write).await.map_err(LogError::at("open", &path))
 }
 
 /// Makes a log's folder and says whose it is.

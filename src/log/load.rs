@@ -18,6 +18,18 @@ const UNINDEXED_BYTES_MAX: u64 = 16 << 20;
 /// Kafka's `index.interval.bytes`, for indexes that are built again.
 const INTERVAL_BYTES: u32 = 4096;
 
+/// Opens and loads a segment that retention or a removal may take meanwhile: false if one did.
+pub(super) async fn load_if_there(
+    core: &Core,
+    dir: &LogDir,
+    segment: &Rc<Segment>,
+) -> Result<bool, LogError> {
+    match load(core, dir, segment).await {
+        Err(error) if error.is_not_found() && segment.is_gone.get() => Ok(false),
+        loaded => loaded.map(|()| true),
+    }
+}
+
 /// Opens and loads a segment; at once if it is.
 pub(super) async fn load(core: &Core, dir: &LogDir, segment: &Rc<Segment>) -> Result<(), LogError> {
     segment.is_touched.set(true);
@@ -29,6 +41,10 @@ pub(super) async fn load(core: &Core, dir: &LogDir, segment: &Rc<Segment>) -> Re
     }
     let _loading = segment.begin_load();
     let file = open(core, segment).await?;
+    // What was opened may be another's.
+    if segment.is_gone.get() {
+        return Err(gone(segment));
+    }
     let read = read_indexes(core, segment).await?;
     let is_rebuilt = read.is_none();
     let indexes = match read {
@@ -60,7 +76,7 @@ pub(super) async fn open(core: &Core, segment: &Segment) -> Result<File, LogErro
         return Ok(file);
     }
     let path = segment.path(Kind::Log);
-    core.open(&path, Open::Write).await.map_err(LogError::at("open", &path))
+    core.open(&path, Open::Existing).await.map_err(LogError::at("open", &path))
 }
 
 /// The indexes that a sealed segment's files hold; `None` where they must be built again.

@@ -339,10 +339,9 @@ impl ReadJob {
         }
         let range = &self.range;
         for SegmentThen { segment, len, end_offset, is_active } in &self.segments {
-            match load::load(core, &self.dir, segment).await {
-                // Retention was faster: the next read learns the new start.
-                Err(error) if error.is_not_found() => return Ok(Read::Empty),
-                loaded => loaded?,
+            // Retention was faster: whoever asks again learns the new start.
+            if !load::load_if_there(core, &self.dir, segment).await? {
+                return Ok(Read::Empty);
             }
             let (end_offset, is_active) = (*end_offset, *is_active);
             let links = Links { is_active, end_offset, ..self.links.clone() };

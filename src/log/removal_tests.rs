@@ -31,7 +31,7 @@ fn config() -> LogConfig {
         segment_bytes: 300,
         // Times are to be learned; none is too old.
         retention_ms: i64::MAX,
-        retention_bytes: 300,
+        retention_bytes: 250,
         file_delete_delay: Duration::from_millis(1),
         ..LogConfig::default()
     }

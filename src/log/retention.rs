@@ -186,7 +186,13 @@ impl DeleteJob {
     /// at the next start). Readers that hold spans keep their file.
     pub async fn run(self, core: &Core) -> Result<(), LogError> {
         for segment in &self.unknown {
-            load::load(core, &self.dir, segment).await?;
+            match load::load(core, &self.dir, segment).await {
+                // Its time stays unknown; retention by size goes on.
+                Err(error) if error.is_not_found() => {
+                    tracing::warn!(%error, "a segment's file is gone");
+                }
+                loaded => loaded?,
+            }
         }
         if self.segments.is_empty() {
             return Ok(());

@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 pub enum Open {
     /// Existing, for reading.
     Read,
+    /// Existing, for reading and writing.
+    Existing,
     /// Existing or new, for reading and writing; content is kept.
     Write,
     /// New (an old one is emptied), for reading and writing.

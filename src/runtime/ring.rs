@@ -117,6 +117,7 @@ impl Ring {
             Op::Open { path, how } => {
                 let flags = match how {
                     Open::Read => libc::O_RDONLY,
+                    Open::Existing => libc::O_RDWR,
                     Open::Write => libc::O_RDWR | libc::O_CREAT,
                     Open::Create => libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC,
                     Open::Directory => libc::O_RDONLY | libc::O_DIRECTORY,

@@ -334,7 +334,9 @@ impl Disk {
         };
         let is_dir = matches!(self.node(inode)?.body, Body::Dir { .. });
         match how {
-            Open::Write | Open::Create if is_dir => return Err(error(libc::EISDIR)),
+            Open::Existing | Open::Write | Open::Create if is_dir => {
+                return Err(error(libc::EISDIR));
+            }
             Open::Directory if !is_dir => return Err(error(libc::ENOTDIR)),
             Open::Create if self.file(inode)?.len() > 0 => self.truncate(inode, 0, now_ms)?,
             _ => {}
