@@ -2,7 +2,7 @@
 
 use super::error::LogError;
 use super::names::{self, Kind};
-use super::scan::{Check, Scanned, Scanner};
+use super::scan::{Check, Follows, Scanned, Scanner};
 use super::segment::{Damage, Segment};
 use crate::model::Offset;
 use crate::runtime::{Core, File, Gather, Open};
@@ -18,18 +18,16 @@ pub(super) async fn skip_damage(
     scanner: &mut Scanner<'_>,
 ) -> Result<bool, LogError> {
     let (position, from) = (scanner.position, scanner.next_offset);
-    let next = scanner.resync().await?;
-    let (end_position, to) = match &next {
-        Some((position, header)) => (*position, header.base_offset),
-        None => (scanner.end(), segment.end_offset.get().max(from)),
+    let follows = scanner.resync().await?;
+    let (end_position, to) = match follows {
+        Follows::Batch(position, header) => (position, header.base_offset),
+        Follows::Nothing | Follows::Unknown => (scanner.end(), segment.end_offset.get().max(from)),
     };
     segment.set_aside(Damage { position, end_position, from, to });
-    if next.is_none() {
-        scanner.position = end_position;
-    }
+    scanner.position = end_position;
     scanner.next_offset = to;
     scanner.is_exact = true;
-    Ok(next.is_some())
+    Ok(matches!(follows, Follows::Batch(..)))
 }
 
 /// The offset after the last batch before `position`.

@@ -18,7 +18,7 @@ use super::load;
 use super::log::{Log, LogSpec};
 use super::names::Kind;
 use super::replay::{self, Replay};
-use super::scan::{Check, Links, Scanned, Scanner};
+use super::scan::{Check, Follows, Links, Scanned, Scanner};
 use super::seal;
 use super::segment::Segment;
 use crate::model::{Offset, Timestamp};
@@ -46,8 +46,9 @@ pub enum Finding {
     )]
     TailCut { segment: Offset, position: u64, bytes: u64, log_end_offset: Offset },
     #[error(
-        "segment {segment}: damage at position {position} is FOLLOWED BY WHOLE BATCHES; {bytes} \
-         bytes were cut and kept in {kept_in}; the log ends at offset {log_end_offset}"
+        "segment {segment}: damage at position {position} is FOLLOWED BY WHOLE BATCHES, or by much \
+         that looks like some; {bytes} bytes were cut and kept in {kept_in}; the log ends at offset \
+         {log_end_offset}"
     )]
     CutKept { segment: Offset, position: u64, bytes: u64, log_end_offset: Offset, kept_in: String },
     #[error(
@@ -82,7 +83,7 @@ struct Reached {
 #[derive(Clone, Copy)]
 struct Torn {
     position: u64,
-    /// Whole batches follow.
+    /// Whole batches follow, or may.
     follows: bool,
 }
 
@@ -349,9 +350,10 @@ impl Opening<'_> {
                     self.quarantine(segment, position, &mut scanner);
                 }
                 Scanned::Damage { position } => {
-                    // One whose offset cannot be is whole all the same.
+                    // One whose offset cannot be is whole all the same; and what is not known to be
+                    // worth nothing is kept, too.
                     let is_whole = scanner.is_whole().await?;
-                    let follows = scanner.resync().await?.is_some() || is_whole;
+                    let follows = scanner.resync().await? != Follows::Nothing || is_whole;
                     torn = Some(Torn { position, follows });
                     break;
                 }

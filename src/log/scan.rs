@@ -17,6 +17,9 @@ use std::path::Path;
 
 /// Bytes read at a time.
 const WINDOW_BYTES: usize = 256 * 1024;
+/// Bytes that are checked to find whole batches after damage, per byte of the file. Bytes that look
+/// like headers are cheap to come by, and each may claim all that follows.
+const RESYNC_CHECKS_MAX: u64 = 64;
 
 /// What lies at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +90,18 @@ pub struct Scanner<'a> {
     window: Vec<u8>,
     window_at: u64,
     pub bytes_read: u64,
+    /// Bytes that may still be checked in search of batches.
+    resync_left: u64,
+}
+
+/// What follows damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// A whole batch, at this position.
+    Batch(u64, BatchHeader),
+    Nothing,
+    /// Too much looks like a batch and is none: what follows is not known.
+    Unknown,
 }
 
 impl<'a> Scanner<'a> {
@@ -114,6 +129,7 @@ impl<'a> Scanner<'a> {
             window: Vec::new(),
             window_at: 0,
             bytes_read: 0,
+            resync_left: end.saturating_mul(RESYNC_CHECKS_MAX),
         }
     }
 
@@ -159,19 +175,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Looks for the next whole batch after a damaged `position`, byte by byte; moves to it.
-    pub async fn resync(&mut self) -> Result<Option<(u64, BatchHeader)>, LogError> {
-        let check = std::mem::replace(&mut self.check, Check::Whole);
-        let found = self.find_batch().await;
-        self.check = check;
-        found
-    }
-
-    async fn find_batch(&mut self) -> Result<Option<(u64, BatchHeader)>, LogError> {
+    pub async fn resync(&mut self) -> Result<Follows, LogError> {
         let mut at = self.position + 1;
         while at + HEADER_BYTES as u64 <= self.end {
             let bytes = self.view(at, HEADER_BYTES).await?;
             if bytes.len() < HEADER_BYTES {
-                return Ok(None);
+                return Ok(Follows::Nothing);
             }
             // The format's number is what a batch has at byte 16.
             let Some(step) = bytes[16..].iter().position(|byte| *byte == 2) else {
@@ -182,13 +191,19 @@ impl<'a> Scanner<'a> {
                 at += step as u64;
                 continue;
             }
-            if let Some(header) = self.batch_at(at).await? {
-                self.position = at;
-                return Ok(Some((at, header)));
+            if let Some(header) = self.next_header_at(at).await? {
+                let Some(left) = self.resync_left.checked_sub(header.total_bytes() as u64) else {
+                    return Ok(Follows::Unknown);
+                };
+                self.resync_left = left;
+                if self.is_sound(at, &header).await? {
+                    self.position = at;
+                    return Ok(Follows::Batch(at, header));
+                }
             }
             at += 1;
         }
-        Ok(None)
+        Ok(Follows::Nothing)
     }
 
     fn step_over(&mut self, header: &BatchHeader) {
@@ -246,14 +261,17 @@ impl<'a> Scanner<'a> {
 
     /// A whole batch at `position` that may come next, or none.
     async fn batch_at(&mut self, position: u64) -> Result<Option<BatchHeader>, LogError> {
-        let Some(header) = self.header_at(position).await? else { return Ok(None) };
-        if header.base_offset < self.next_offset || header.leader_epoch < LeaderEpoch::NONE {
-            return Ok(None);
-        }
-        if self.check == Check::Whole && !self.is_sound(position, &header).await? {
-            return Ok(None);
-        }
-        Ok(Some(header))
+        let Some(header) = self.next_header_at(position).await? else { return Ok(None) };
+        let is_sound = self.check != Check::Whole || self.is_sound(position, &header).await?;
+        Ok(is_sound.then_some(header))
+    }
+
+    /// What looks like the header of a batch that may come next.
+    async fn next_header_at(&mut self, position: u64) -> Result<Option<BatchHeader>, LogError> {
+        let header = self.header_at(position).await?;
+        Ok(header.filter(|header| {
+            header.base_offset >= self.next_offset && header.leader_epoch >= LeaderEpoch::NONE
+        }))
     }
 
     async fn is_sound(&mut self, position: u64, header: &BatchHeader) -> Result<bool, LogError> {
@@ -289,5 +307,63 @@ impl<'a> Scanner<'a> {
             self.bytes_read += self.window.len() as u64;
         }
         Ok(self.window.get((at - self.window_at) as usize..).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{batch, run};
+    use super::*;
+    use crate::record::Stamp;
+    use crate::runtime::Open;
+
+    /// Headers one after the other, each of a batch that claims all that follows.
+    fn false_headers(count: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for index in 0..count {
+            let (mut header, _) = batch(1, 10, 1000);
+            header.batch_length = ((count - index) * HEADER_BYTES - 12) as i32;
+            header.crc = 1;
+            bytes.extend_from_slice(&header.encode());
+        }
+        bytes
+    }
+
+    async fn resync(core: &Core, path: &Path, bytes: Vec<u8>) -> (Follows, u64) {
+        std::fs::write(path, &bytes).unwrap();
+        let file = core.open(path, Open::Read).await.unwrap();
+        let span = (0, bytes.len() as u64);
+        let mut scanner = Scanner::new(core, file, path, Offset(0), span, Check::HeadersOnly);
+        let follows = scanner.resync().await.unwrap();
+        (follows, scanner.resync_left)
+    }
+
+    #[test]
+    fn a_search_for_whole_batches_has_an_end() {
+        run(|core, folder| async move {
+            let path = folder.path().join("a.log");
+            // 100 headers cost a mean of 50 times the file, 1000 would cost 500 times.
+            let (follows, _) = resync(&core, &path, false_headers(100)).await;
+            assert_eq!(follows, Follows::Nothing);
+            let (follows, left) = resync(&core, &path, false_headers(1000)).await;
+            assert_eq!(follows, Follows::Unknown);
+            assert!(left < 1000 * HEADER_BYTES as u64);
+        });
+    }
+
+    #[test]
+    fn a_whole_batch_is_found_behind_false_ones() {
+        run(|core, folder| async move {
+            let path = folder.path().join("a.log");
+            let mut bytes = false_headers(40);
+            let at = bytes.len() as u64;
+            let (header, whole) = batch(2, 100, 1000);
+            let Stamp::Head(head) = header.stamp(Offset(7), LeaderEpoch(3)) else { panic!() };
+            bytes.extend_from_slice(&head);
+            bytes.extend_from_slice(&whole[head.len()..]);
+            let (follows, _) = resync(&core, &path, bytes).await;
+            let Follows::Batch(found, header) = follows else { panic!("{follows:?}") };
+            assert_eq!((found, header.base_offset), (at, Offset(7)));
+        });
     }
 }
