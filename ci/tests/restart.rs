@@ -11,6 +11,7 @@ use process::{
     PATIENCE, Process, append, base_time, batch, batch_by, batch_of, free_address, producer_id,
     read_from, refused, values,
 };
+use std::path::Path;
 use std::time::Duration;
 
 const PARTITIONS: i32 = 4;
@@ -264,4 +265,104 @@ fn a_new_data_folder_before_the_old_one_does_not_make_the_topics_go() {
     let process = Process::attempt(folder.path(), address, &["--override", &dirs]).ready();
     let mut client = process.client();
     assert_eq!(values(&read_from(&mut client, "kept", 0, Offset::ZERO)), ["still here"]);
+}
+
+/// The lines of a checkpoint file that speak of a topic.
+fn lines_of(folder: &Path, file: &str, topic: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("data").join(file)).unwrap();
+    let is_of = |line: &&str| line.split(' ').next() == Some(topic);
+    text.lines().filter(is_of).map(str::to_owned).collect()
+}
+
+#[test]
+fn checkpoints_do_not_name_a_topic_whose_deletion_was_answered() {
+    const FILES: [&str; 2] = ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"];
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    let names: Vec<String> = (0..10).map(|index| format!("gone-{index}")).collect();
+    let broker = Process::start_in(folder.path(), address);
+    let mut client = broker.client();
+    for name in &names {
+        client.create_topic(name, 1, &[]).unwrap();
+        client.await_topic(name, PATIENCE).unwrap();
+        append(&mut client, name, 0, &batch(&["one", "two"]));
+    }
+    assert!(broker.stop().success());
+    for file in FILES {
+        assert_eq!(lines_of(folder.path(), file, "gone-0"), ["gone-0 0 2"]);
+    }
+    let broker = Process::start_in(folder.path(), address);
+    let mut client = broker.client();
+    for name in &names {
+        client.delete_topic(name).unwrap();
+        for file in FILES {
+            assert_eq!(lines_of(folder.path(), file, name), [""; 0], "{file}");
+        }
+    }
+    broker.kill();
+    // As a kill in the middle of a deletion leaves it.
+    let file = folder.path().join("data").join(FILES[0]);
+    std::fs::write(&file, "0\n1\ngone-0 0 2\n").unwrap();
+    let _broker = Process::start_in(folder.path(), address);
+    assert_eq!(lines_of(folder.path(), FILES[0], "gone-0"), [""; 0]);
+    assert_eq!(lines_of(folder.path(), FILES[0], "__cluster_metadata").len(), 1);
+}
+
+#[test]
+fn damaged_metadata_are_refused_by_name_and_left_as_they_are() {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    for is_killed in [false, true] {
+        let broker = Process::start_in(folder.path(), address);
+        let mut client = broker.client();
+        for name in ["one", "two", "three"] {
+            if client.topic(name, false).is_err() {
+                client.create_topic(name, 1, &[]).unwrap();
+            }
+        }
+        if is_killed {
+            broker.kill();
+        } else {
+            assert!(broker.stop().success());
+        }
+        let log = folder.path().join("data/__cluster_metadata-0/00000000000000000000.log");
+        let whole = std::fs::read(&log).unwrap();
+        let mut rotten = whole.clone();
+        rotten[whole.len() / 3] ^= 0x20;
+        std::fs::write(&log, &rotten).unwrap();
+        for _ in 0..2 {
+            let mut broker = Process::attempt(folder.path(), address, &[]);
+            assert!(!broker.ended().success(), "{}", broker.log());
+            let said = broker.log();
+            for word in ["00000000000000000000.log", "damaged at position", "offset", "fix: "] {
+                assert!(said.contains(word), "it says '{word}':\n{said}");
+            }
+        }
+        assert!(std::fs::read(&log).unwrap() == rotten, "the file is left as it is");
+        std::fs::write(&log, &whole).unwrap();
+        let broker = Process::start_in(folder.path(), address);
+        for name in ["one", "two", "three"] {
+            broker.client().await_topic(name, PATIENCE).unwrap();
+        }
+        broker.kill();
+    }
+}
+
+#[test]
+fn a_checkpoint_that_makes_no_sense_costs_a_scan_and_no_start() {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    let broker = Process::start_in(folder.path(), address);
+    let mut client = broker.client();
+    client.create_topic("kept", 1, &[]).unwrap();
+    client.await_topic("kept", PATIENCE).unwrap();
+    append(&mut client, "kept", 0, &batch(&["one", "two"]));
+    broker.kill();
+    for file in ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint"] {
+        for bytes in [&b"0\n9\nkept 0"[..], b"", b"\xff\xfe"] {
+            std::fs::write(folder.path().join("data").join(file), bytes).unwrap();
+            let broker = Process::start_in(folder.path(), address);
+            assert!(broker.log().contains(file), "{}", broker.log());
+            let read = read_from(&mut broker.client(), "kept", 0, Offset::ZERO);
+            assert_eq!(values(&read), ["one", "two"]);
+            broker.kill();
+        }
+    }
 }

@@ -13,6 +13,7 @@ use super::directories::OfflineDirectory;
 use super::shard::Shard;
 use crate::base::Pieces;
 use crate::controller::{
+use crate::base::crc32c::Crc32c;
     AllocateError, ApplyError, Controller, CreateError, CreatedTopic, DeleteOutcome, DeleteTarget,
     Delta, NewTopic, Plan, ProducerIdBlock, Records, Registration,
 };
@@ -20,7 +21,7 @@ use crate::log::{Flush, Log, LogDir, LogError, Part, Read, ReadRange, StageError
 use crate::model::{LeaderEpoch, NodeId, Offset, ProducerId, Timestamp};
 use crate::protocol::{Parse as _, Reader, RequestHeader, read};
 use crate::record::{
-    BatchBuilder, BatchHeader, HEADER_BYTES, LeaderChange, NewRecord, Scratch, walk,
+    BatchBuilder, BatchHeader, CRC_FROM, HEADER_BYTES, LeaderChange, NewRecord, Scratch, walk,
 };
 use crate::runtime::sync::{self, Gate};
 use crate::runtime::{Chain, Core, chain};
@@ -274,6 +275,11 @@ fn random() -> [u8; 16] {
 impl Shard {
     /// Has a command done: the outcome leaves when every shard has the change.
     pub async fn command(self: &Rc<Self>, command: Command) -> Outcome {
+    let mut crc = Crc32c::new();
+    crc.update(&batch[CRC_FROM..]);
+    if crc.finish() != header.crc {
+        return Err(batch_error(header.base_offset, &"its checksum is wrong"));
+    }
         match self.call(CONTROLLER_SHARD, Call::Command(command)).await {
             Reply::Command(outcome) => outcome,
             _ => unreachable!("a command has an outcome"),

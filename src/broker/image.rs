@@ -97,5 +97,6 @@ pub(super) fn log_spec(topic: &Topic, index: i32) -> LogSpec {
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
         is_clean: false,
+        refuses_damage: false,
     }
 }

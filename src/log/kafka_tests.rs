@@ -41,6 +41,7 @@ async fn open(core: &Core, root: &Path, recovery_point: i64, is_clean: bool) -> 
         recovery_point: Offset(recovery_point),
         log_start_offset: Offset::ZERO,
         is_clean,
+        refuses_damage: false,
     };
     // A producer is forgotten a day after its last batch, and these are of 2023.
     let config = LogConfig {

@@ -58,6 +58,8 @@ pub struct LogSpec {
     pub log_start_offset: Offset,
     /// The directory's clean-shutdown marker was there: no scan.
     pub is_clean: bool,
+    /// Nobody else has its records: opening refuses damage that cost any, and changes nothing.
+    pub refuses_damage: bool,
 }
 
 impl Log {

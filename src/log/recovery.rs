@@ -96,6 +96,7 @@ struct Opening<'a> {
     /// Below, damage is rot.
     recovery_point: Offset,
     is_clean: bool,
+    refuses_damage: bool,
     now: Timestamp,
     /// Segments that were read through and are to be synced.
     recovered: Vec<Rc<Segment>>,
@@ -111,6 +112,7 @@ impl Log {
         config: LogConfig,
     ) -> Result<(Self, Recovery), LogError> {
         let (recovery_point, is_clean) = (spec.recovery_point, spec.is_clean);
+        let refuses_damage = spec.refuses_damage;
         let log = Self::create(dir, spec, config);
         let mut log = log;
         let Some(contents) = folder::read(core, &log.folder).await? else {
@@ -128,6 +130,7 @@ impl Log {
             recovery: Recovery::default(),
             recovery_point,
             is_clean,
+            refuses_damage,
             now: core.wall(),
             recovered: Vec::new(),
             epochs_on_disk: Epochs::default(),
@@ -193,6 +196,10 @@ impl Opening<'_> {
             if reached.is_last {
                 // First what comes after, then the cut: a crash in between finds the damage again.
                 let rest = segments.drain(index + 1..).collect::<Vec<_>>();
+                if rest.iter().any(|segment| segment.len.get() > 0) {
+                    let at = reached.torn.map_or(segment.len.get(), |torn| torn.position);
+                    self.check_refusal(&segment, at, end)?;
+                }
                 self.set_aside(&rest, end).await?;
                 if let Some(torn) = reached.torn {
                     self.cut(&segment, torn, end).await?;
@@ -345,15 +352,20 @@ impl Opening<'_> {
                         .await?;
                 }
                 Scanned::Damage { position } if scanner.next_offset < self.recovery_point => {
+                    self.check_refusal(segment, position, scanner.next_offset)?;
                     segment.end_offset.set(next_base.unwrap_or(self.recovery_point));
                     cut::skip_damage(segment, &mut scanner).await?;
                     self.quarantine(segment, position, &mut scanner);
                 }
                 Scanned::Damage { position } => {
+                    let end = scanner.next_offset;
                     // One whose offset cannot be is whole all the same; and what is not known to be
                     // worth nothing is kept, too.
                     let is_whole = scanner.is_whole().await?;
                     let follows = scanner.resync().await? != Follows::Nothing || is_whole;
+                    if follows {
+                        self.check_refusal(segment, position, end)?;
+                    }
                     torn = Some(Torn { position, follows });
                     break;
                 }
@@ -361,7 +373,7 @@ impl Opening<'_> {
             }
         }
         self.recovery.bytes_scanned += scanner.bytes_read;
-        let end = self.lost_end(segment, &mut scanner, next_base);
+        let end = self.lost_end(segment, &mut scanner, next_base)?;
         segment.end_offset.set(end);
         segment.max_timestamp.set(Some(indexes.max_timestamp));
         *segment.indexes.borrow_mut() = Some(indexes);
@@ -394,18 +406,46 @@ impl Opening<'_> {
         segment: &Segment,
         scanner: &mut Scanner<'_>,
         next_base: Option<Offset>,
-    ) -> Offset {
+    ) -> Result<Offset, LogError> {
         let (from, len) = (scanner.next_offset, segment.len.get());
         let expected = next_base.unwrap_or(self.recovery_point);
         let is_compacted = self.log.config.is_compacted && next_base.is_some();
         if from >= expected || from >= self.recovery_point || is_compacted {
-            return from;
+            return Ok(from);
         }
+        self.check_refusal(segment, len, from)?;
         let damage =
             super::segment::Damage { position: len, end_position: len + 1, from, to: expected };
         segment.set_aside(damage);
         self.quarantine(segment, len, scanner);
-        expected
+        Ok(expected)
+    }
+
+    /// Refuses damage at `position`, where `offset` should be, in a log that must lose nothing.
+    fn check_refusal(
+        &self,
+        segment: &Segment,
+        position: u64,
+        offset: Offset,
+    ) -> Result<(), LogError> {
+        if !self.refuses_damage {
+            return Ok(());
+        }
+        let path = segment.path(Kind::Log);
+        let dir = self.log.dir.path();
+        let checkpoint = dir.join(checkpoint::CheckpointKind::RecoveryPoint.file_name());
+        Err(LogError::corrupt(
+            &path,
+            format_args!(
+                "it is damaged at position {position}, where offset {offset} should be, and records \
+                 that were on disk are lost with it; nothing was changed\n  \
+                 fix: put a good copy of the file in its place; or give up the records from offset \
+                 {offset} on: truncate -s {position} '{}', remove what comes after it in its \
+                 folder, and remove {} (every log is checked then)",
+                path.display(),
+                checkpoint.display()
+            ),
+        ))
     }
 
     async fn cut(

@@ -558,3 +558,50 @@ fn what_a_cut_kept_is_not_overwritten_by_the_next() {
         assert_eq!(recovery.findings, [], "kept files are known by their names");
     });
 }
+
+/// Opens a log that must lose nothing: it is refused by file and position, and left as it is.
+async fn check_refused(core: &Core, path: &Path, spec: LogSpec, config: &LogConfig, at: u64) {
+    let spec = LogSpec { refuses_damage: true, ..spec };
+    let folder = path.join("t-0");
+    let list = || {
+        let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = names.map(|path| (fs::read(&path).unwrap(), path)).collect();
+        files.sort_by(|a, b| a.1.cmp(&b.1));
+        files
+    };
+    let before = list();
+    for _ in 0..2 {
+        let dir = super::tests::dir(path);
+        let refused = Log::open(core, dir, spec.clone(), config.clone()).await.err();
+        let text = refused.expect("the damage is refused").to_string();
+        assert!(text.contains(&format!("position {at}, where offset")), "{text}");
+        assert!(text.contains("t-0/") && text.contains("fix: "), "{text}");
+    }
+    assert!(list() == before, "a log that is refused is left as it is");
+}
+
+#[test]
+fn a_log_that_must_lose_nothing_is_refused_when_it_has() {
+    run(|core, folder| async move {
+        let path = folder.path();
+        let config = LogConfig { segment_bytes: BATCH * 4, ..LogConfig::default() };
+        written(&core, path, 10, &config).await;
+        // Above the recovery point whole batches follow, in the same file or in the next one.
+        for (base, batch, synced) in [(0, 1, 0), (0, 3, 0), (0, 1, 3), (8, 1, 10)] {
+            let whole = fs::read(segment(path, base)).unwrap();
+            garble(&segment(path, base), batch * BATCH + 100, b"rot");
+            check_refused(&core, path, spec(synced, false), &config, batch * BATCH).await;
+            fs::write(segment(path, base), &whole).unwrap();
+        }
+        // What was synced is not there.
+        let last = fs::read(segment(path, 8)).unwrap();
+        fs::write(segment(path, 8), &last[..BATCH as usize]).unwrap();
+        check_refused(&core, path, spec(10, false), &config, BATCH).await;
+        // A torn tail that nobody was promised is cut as ever.
+        let spec = LogSpec { refuses_damage: true, ..spec(9, false) };
+        fs::write(segment(path, 8), &last[..BATCH as usize + 50]).unwrap();
+        let (mut log, recovery) = open(&core, path, &spec, &config).await;
+        assert!(matches!(recovery.findings[..], [Finding::TailCut { bytes: 50, .. }]));
+        append_works(&core, &mut log).await;
+    });
+}

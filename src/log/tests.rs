@@ -40,6 +40,7 @@ pub(super) fn spec(recovery_point: i64, is_clean: bool) -> LogSpec {
         recovery_point: Offset(recovery_point),
         log_start_offset: Offset(0),
         is_clean,
+        refuses_damage: false,
     }
 }
 

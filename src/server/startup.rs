@@ -308,13 +308,15 @@ async fn open_controller(
         tracing::warn!("{METADATA_FOLDER}: {finding}");
     }
     let machine = Controller::new(&dir.facts.meta.cluster_id, config);
-    let host = ControllerHost::open(shard.core(), machine, log, config.node_id)
-        .await
-        .map_err(|error| error.to_string())?;
+    let host = ControllerHost::open(shard.core(), machine, log, config.node_id).await.map_err(
+        |error| format!("{error}\n  fix: put a good copy of {METADATA_FOLDER} in its place"),
+    )?;
     let endpoints = listeners.iter().map(|listener| BrokerEndpoint {
         listener: listener.facts.name.clone(),
         host: listener.facts.advertised_host.clone().unwrap_or_else(|| local_host(listener)),
         port: listener.facts.advertised_port,
+        // Topics would go with their records, and their folders be put aside as nobody's.
+        refuses_damage: true,
     });
     let registration = Registration {
         incarnation: random_id(),

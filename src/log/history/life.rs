@@ -112,6 +112,7 @@ pub async fn open(core: &Core, plan: &Plan) -> Result<(Log, bool), LogError> {
         recovery_point: first(read_checkpoint(core, path, CheckpointKind::RecoveryPoint).await?),
         log_start_offset: first(read_checkpoint(core, path, CheckpointKind::LogStart).await?),
         is_clean,
+        refuses_damage: false,
     };
     let told = format!("{spec:?}");
     let (log, recovery) =
