@@ -8,17 +8,18 @@
 //! One node commits what it has synced; a quorum will commit later. Nothing here takes a record's
 //! offset for an index: the log keeps batches, the machine applies them.
 
-use super::call::{Call, Reply};
+use super::call::{Call, PartitionCheckpoint, Reply};
+use super::checkpoints::CHECKPOINTS;
 use super::directories::OfflineDirectory;
 use super::shard::Shard;
 use crate::base::Pieces;
-use crate::controller::{
 use crate::base::crc32c::Crc32c;
+use crate::controller::{
     AllocateError, ApplyError, Controller, CreateError, CreatedTopic, DeleteOutcome, DeleteTarget,
     Delta, NewTopic, Plan, ProducerIdBlock, Records, Registration,
 };
 use crate::log::{Flush, Log, LogDir, LogError, Part, Read, ReadRange, StageError};
-use crate::model::{LeaderEpoch, NodeId, Offset, ProducerId, Timestamp};
+use crate::model::{LeaderEpoch, NodeId, Offset, ProducerId, Timestamp, TopicName};
 use crate::protocol::{Parse as _, Reader, RequestHeader, read};
 use crate::record::{
     BatchBuilder, BatchHeader, CRC_FROM, HEADER_BYTES, LeaderChange, NewRecord, Scratch, walk,
@@ -30,6 +31,9 @@ use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// The topic whose only partition is the metadata log.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// The shard that hosts the controller.
 pub const CONTROLLER_SHARD: usize = 0;
@@ -81,6 +85,8 @@ pub struct ControllerHost {
     gate: Gate,
     term: LeaderEpoch,
     broker_epoch: Cell<i64>,
+    /// Its log was ended cleanly.
+    is_closed: Cell<bool>,
 }
 
 impl ControllerHost {
@@ -100,6 +106,7 @@ impl ControllerHost {
             gate: Gate::default(),
             term,
             broker_epoch: Cell::new(-1),
+            is_closed: Cell::new(false),
         };
         let mut batch = BatchBuilder::new();
         let change = LeaderChange { leader: node, voters: &[node], granting: &[node] };
@@ -135,6 +142,20 @@ impl ControllerHost {
 
     pub fn image(&self) -> crate::controller::Image {
         self.machine.borrow().image().clone()
+    }
+
+    /// How far the metadata log is durable.
+    pub fn checkpoint(&self) -> PartitionCheckpoint {
+        let log = self.log.borrow();
+        PartitionCheckpoint {
+            topic: TopicName::parse(METADATA_TOPIC).expect("it is a topic's name"),
+            partition: 0,
+            directory: log.directory().to_path_buf(),
+            recovery_point: log.recovery_point(),
+            log_start_offset: log.log_start_offset(),
+            high_watermark: log.log_end_offset(),
+            is_closed: self.is_closed.get(),
+        }
     }
 
     /// End of the metadata log.
@@ -196,14 +217,19 @@ impl ControllerHost {
         Ok(())
     }
 
-    /// Writes and syncs everything; whether that succeeded. No command is taken any more.
-    pub async fn close(&self, core: &Core) -> bool {
+    /// No command is taken any more when this returns.
+    pub async fn end_commands(&self) {
         std::mem::forget(self.gate.enter().await);
+    }
+
+    /// Writes and syncs everything, after the last command; whether that succeeded.
+    pub async fn close(&self, core: &Core) -> bool {
         let job = self.log.borrow_mut().close_job();
         let result = job.run(core).await;
         if let Err(error) = &result {
             tracing::error!("closing the metadata log failed: {error}");
         }
+        self.is_closed.set(result.is_ok());
         result.is_ok()
     }
 }
@@ -249,6 +275,11 @@ fn apply_batch(
     batch: &[u8],
     scratch: &mut Scratch,
 ) -> Result<(), ControlError> {
+    let mut crc = Crc32c::new();
+    crc.update(&batch[CRC_FROM..]);
+    if crc.finish() != header.crc {
+        return Err(batch_error(header.base_offset, &"its checksum is wrong"));
+    }
     if header.attributes.is_control() {
         return Ok(());
     }
@@ -275,11 +306,6 @@ fn random() -> [u8; 16] {
 impl Shard {
     /// Has a command done: the outcome leaves when every shard has the change.
     pub async fn command(self: &Rc<Self>, command: Command) -> Outcome {
-    let mut crc = Crc32c::new();
-    crc.update(&batch[CRC_FROM..]);
-    if crc.finish() != header.crc {
-        return Err(batch_error(header.base_offset, &"its checksum is wrong"));
-    }
         match self.call(CONTROLLER_SHARD, Call::Command(command)).await {
             Reply::Command(outcome) => outcome,
             _ => unreachable!("a command has an outcome"),
@@ -293,8 +319,9 @@ impl Shard {
         let (records, outcome) = host.plan(&command);
         match self.commit_everywhere(&host, &records).await {
             Ok(()) => {
-                if let Outcome::Deleted(_) = outcome {
-                    self.checkpoints_stale.ring();
+                // A new topic of the name must not begin where the old one ended.
+                if matches!(outcome, Outcome::Deleted(_)) && !records.is_empty() {
+                    self.save_checkpoints(&CHECKPOINTS).await;
                 }
                 outcome
             }

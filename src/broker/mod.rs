@@ -11,6 +11,7 @@
 //! ```
 
 pub mod call;
+pub mod checkpoints;
 pub mod control;
 pub mod directories;
 pub mod fetch;

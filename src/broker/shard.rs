@@ -103,8 +103,6 @@ pub struct Shard {
     pub connection_count: Cell<usize>,
     /// Held by whoever writes the checkpoint files.
     pub checkpoints_gate: Gate,
-    /// Rung when they name partitions that are gone.
-    pub checkpoints_stale: Bell,
     /// Requests begun on this core.
     pub request_count: Cell<u64>,
     /// Large requests that arrive, and what there is of them.
@@ -138,7 +136,6 @@ impl Shard {
             above: OnceCell::new(),
             connection_count: Cell::new(0),
             checkpoints_gate: Gate::default(),
-            checkpoints_stale: Bell::default(),
             request_count: Cell::new(0),
             arriving_count: Cell::new(0),
             arriving_bytes: Cell::new(0),

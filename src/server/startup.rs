@@ -6,6 +6,7 @@ use super::bind::BoundListener;
 use super::crowd::Crowd;
 use super::{connections, strays};
 use crate::broker::call::{Call, PartitionCheckpoint, Reply};
+use crate::broker::checkpoints::CHECKPOINTS;
 use crate::broker::directories::OfflineDirectory;
 use crate::broker::open::{FoundDirectory, OpenReport, Opening};
 use crate::broker::{ControllerHost, Shard};
@@ -14,9 +15,9 @@ use crate::controller::{BrokerEndpoint, Controller, Registration};
 use crate::log::{
     AppendMode, CheckpointEntry, CheckpointKind, DirectoryFacts, Log, LogConfig, LogDir, LogError,
     LogSpec, MetaProperties, list_partitions, open_directory, read_checkpoint, take_clean_marker,
-    write_checkpoint, write_clean_marker,
+    write_clean_marker,
 };
-use crate::model::{Offset, PartitionIndex, Uuid};
+use crate::model::{Offset, Uuid};
 use crate::runtime::Core;
 use crate::runtime::machine;
 use crate::runtime::probe::{Features, file_system_name};
@@ -95,11 +96,13 @@ async fn start(
     let reports = open_everywhere(shard, &host, found, mode).await?;
     assert!(shard.controller.set(Rc::clone(&host)).is_ok(), "a broker starts once");
     shard.core().spawn(stop_without_metadata(host, failure));
+    // They may still name a topic whose deletion a kill has interrupted.
+    shard.save_checkpoints(&CHECKPOINTS).await;
     door.set_crowd(std::mem::take(&mut plan.crowd));
     for (index, listener) in plan.listeners.iter().enumerate() {
         door.open(shard, &listener.socket, index as u16);
     }
-    shard.core().spawn(keep_checkpoints(Rc::clone(shard)));
+    shard.core().spawn(Rc::clone(shard).keep_checkpoints());
     banner::print(&Banner {
         config: &shard.facts.config,
         image: &shard.image(),
@@ -377,65 +380,9 @@ pub(super) fn random_id() -> Uuid {
     }
 }
 
-/// Writes the checkpoint files after a deletion (a new topic of the name must not begin where the old
-/// one ended) and every `log.flush.offset.checkpoint.interval.ms`.
-async fn keep_checkpoints(shard: Rc<Shard>) {
-    let interval = shard.facts.config.recovery_point_checkpoint_interval;
-    loop {
-        sync::race(shard.core().sleep(interval), shard.checkpoints_stale.heard()).await;
-        let _inside = shard.checkpoints_gate.enter().await;
-        let entries = gather(&shard, || Call::Checkpoints).await;
-        write_checkpoints(&shard, &entries).await;
-    }
-}
-
-async fn gather(shard: &Rc<Shard>, call: impl Fn() -> Call) -> Vec<PartitionCheckpoint> {
-    let calls = (0..shard.core_count()).map(|core| shard.call(core, call()));
-    let replies = sync::all(calls).await.into_iter();
-    let lists = replies.map(|reply| match reply {
-        Reply::Checkpoints(entries) => entries,
-        _ => unreachable!("a checkpoint call has a checkpoint reply"),
-    });
-    lists.flatten().collect()
-}
-
-/// Nothing is written to a directory that has failed: what is there stays as it was.
-fn in_service(shard: &Shard) -> impl Iterator<Item = &PathBuf> {
-    let paths = shard.facts.config.log_dirs.iter();
-    paths.filter(|path| shard.directory_failure(path).is_none())
-}
-
-async fn write_checkpoints(shard: &Shard, entries: &[PartitionCheckpoint]) -> bool {
-    type Pick = fn(&PartitionCheckpoint) -> Offset;
-    let kinds: [(CheckpointKind, Pick); 3] = [
-        (CheckpointKind::RecoveryPoint, |entry| entry.recovery_point),
-        (CheckpointKind::LogStart, |entry| entry.log_start_offset),
-        (CheckpointKind::Replication, |entry| entry.high_watermark),
-    ];
-    let mut is_written = true;
-    for path in in_service(shard) {
-        for (kind, pick) in kinds {
-            let in_dir = entries.iter().filter(|entry| entry.directory == *path);
-            let lines: Vec<_> = in_dir
-                .map(|entry| CheckpointEntry {
-                    topic: entry.topic.clone(),
-                    partition: PartitionIndex(entry.partition),
-                    offset: pick(entry),
-                })
-                .filter(|line| kind != CheckpointKind::LogStart || line.offset.0 > 0)
-                .collect();
-            if let Err(error) = write_checkpoint(shard.core(), path, kind, &lines).await {
-                tracing::error!("a checkpoint was not written: {error}");
-                is_written = false;
-            }
-        }
-    }
-    is_written
-}
-
 /// Only where every log was closed: the marker spares the next start the scan.
 async fn write_clean_markers(shard: &Shard, epoch: i64, entries: &[PartitionCheckpoint]) {
-    for path in in_service(shard) {
+    for path in shard.directories_in_service() {
         if entries.iter().any(|entry| entry.directory == *path && !entry.is_closed) {
             tracing::error!("{}: not closed cleanly; the next start scans it", path.display());
         } else if let Err(error) = write_clean_marker(shard.core(), path, epoch).await {
@@ -451,11 +398,13 @@ pub async fn stop(shard: Rc<Shard>) {
             .await;
         // Nobody else writes the same files meanwhile, nor after this.
         let _inside = shard.checkpoints_gate.enter().await;
-        let entries = gather(&shard, || Call::CloseLogs).await;
-        let is_closed = host.close(shard.core()).await;
-        if write_checkpoints(&shard, &entries).await && is_closed {
+        host.close(shard.core()).await;
+        let entries = shard.gather_checkpoints(|| Call::CloseLogs).await;
+        if shard.write_checkpoints(&CHECKPOINTS, &entries).await {
             write_clean_markers(&shard, host.broker_epoch(), &entries).await;
         }
     }
     connections::halt_all(&shard);
 }
+        // A command may write them, too.
+        host.end_commands().await;
