@@ -25,7 +25,7 @@ use crate::runtime::sync;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -242,26 +242,30 @@ async fn look_around(shard: &Shard, facts: DirectoryFacts) -> Result<FoundDirect
     let folders = list_partitions(core, &path).await?;
     let mut checkpoints: BTreeMap<String, (Offset, Offset)> = BTreeMap::new();
     let name = |entry: &CheckpointEntry| format!("{}-{}", entry.topic, entry.partition);
-    let kind = CheckpointKind::RecoveryPoint;
-    for entry in entries_of(read_checkpoint(core, &path, kind).await)? {
+    for entry in read_or_warn(core, &path, CheckpointKind::RecoveryPoint).await? {
         checkpoints.entry(name(&entry)).or_default().0 = entry.offset;
     }
-    for entry in entries_of(read_checkpoint(core, &path, CheckpointKind::LogStart).await)? {
+    for entry in read_or_warn(core, &path, CheckpointKind::LogStart).await? {
         checkpoints.entry(name(&entry)).or_default().1 = entry.offset;
     }
     let (folders, checkpoints) = (Arc::new(folders), Arc::new(checkpoints));
     Ok(FoundDirectory { facts, folders, checkpoints })
 }
 
-/// A malformed checkpoint is as good as none: more is scanned.
-fn entries_of(
-    read: Result<Vec<CheckpointEntry>, LogError>,
+/// Reads a checkpoint. As in Kafka, one that makes no sense counts as empty: logs are scanned from
+/// their beginning, and start with their first file.
+async fn read_or_warn(
+    core: &Core,
+    path: &Path,
+    kind: CheckpointKind,
 ) -> Result<Vec<CheckpointEntry>, LogError> {
-    if let Err(error @ LogError::Corrupt { .. }) = &read {
-        tracing::warn!("a checkpoint is left out, and logs are scanned from their begin: {error}");
-        return Ok(Vec::new());
+    match read_checkpoint(core, path, kind).await {
+        Err(error @ LogError::Corrupt { .. }) => {
+            tracing::warn!("{error}: it is left out, and the logs are read instead");
+            Ok(Vec::new())
+        }
+        read => read,
     }
-    read
 }
 
 /// Where the metadata log lies: in the first directory, unless it is in another, because the
@@ -300,6 +304,8 @@ async fn open_controller(
         recovery_point,
         log_start_offset,
         is_clean: dir.facts.clean_epoch.is_some(),
+        // Topics would go with their records, and their folders be put aside as nobody's.
+        refuses_damage: true,
     };
     // Metadata are kept whole until snapshots exist.
     let log_config = LogConfig { retention_ms: -1, retention_bytes: -1, ..LogConfig::default() };
@@ -318,8 +324,6 @@ async fn open_controller(
         listener: listener.facts.name.clone(),
         host: listener.facts.advertised_host.clone().unwrap_or_else(|| local_host(listener)),
         port: listener.facts.advertised_port,
-        // Topics would go with their records, and their folders be put aside as nobody's.
-        refuses_damage: true,
     });
     let registration = Registration {
         incarnation: random_id(),
@@ -396,6 +400,8 @@ pub async fn stop(shard: Rc<Shard>) {
     if let Some(host) = shard.controller.get() {
         sync::all((0..shard.core_count()).map(|core| shard.call(core, Call::CloseConnections)))
             .await;
+        // A command may write them, too.
+        host.end_commands().await;
         // Nobody else writes the same files meanwhile, nor after this.
         let _inside = shard.checkpoints_gate.enter().await;
         host.close(shard.core()).await;
@@ -406,5 +412,3 @@ pub async fn stop(shard: Rc<Shard>) {
     }
     connections::halt_all(&shard);
 }
-        // A command may write them, too.
-        host.end_commands().await;
