@@ -46,6 +46,24 @@ pub(super) async fn offset_before(
     Ok(scanner.next_offset)
 }
 
+/// A name for what is cut from a segment at `position` that no earlier cut has taken.
+pub(super) async fn free_name(
+    core: &Core,
+    segment: &Segment,
+    position: u64,
+) -> Result<String, LogError> {
+    let mut count = 1;
+    loop {
+        let name = names::cut_name(segment.base, position, count);
+        let path = segment.folder.join(&name);
+        match core.stat(&path).await {
+            Ok(_) => count += 1,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(name),
+            Err(error) => return Err(LogError::io("stat", &path, error)),
+        }
+    }
+}
+
 /// Cuts a segment's file at `position`. With `keep`, what is cut is first copied to a file beside
 /// it, whose name is given.
 pub(super) async fn cut(
@@ -58,7 +76,7 @@ pub(super) async fn cut(
     let path = segment.path(Kind::Log);
     let mut kept_in = None;
     if keep {
-        let name = names::cut_name(segment.base, position);
+        let name = free_name(core, segment, position).await?;
         let kept = segment.folder.join(&name);
         let copy = core.open(&kept, Open::Create).await.map_err(LogError::at("create", &kept))?;
         let mut at = position;

@@ -2,6 +2,7 @@
 //! removed.
 
 use super::checkpoint;
+use super::cut;
 use super::epochs::Epochs;
 use super::error::LogError;
 use super::names::{self, Kind, Name};
@@ -209,7 +210,7 @@ pub async fn set_segment_aside(core: &Core, segment: &Segment) -> Result<Option<
         remove(core, &path).await?;
         return Ok(None);
     }
-    let name = names::cut_name(segment.base, 0);
+    let name = cut::free_name(core, segment, 0).await?;
     let kept = segment.folder.join(&name);
     core.rename(&path, &kept).await.map_err(LogError::at("rename", &path))?;
     Ok(Some(name))

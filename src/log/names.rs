@@ -6,6 +6,7 @@
 //! 00000000000000000042.log.swap         complete output of a compaction, to take its place
 //! 00000000000000000042.log.cleaned      incomplete output of a compaction
 //! 00000000000000000042.log.cut-1234     kept aside by our recovery: what was cut at this position
+//! 00000000000000000042.log.cut-1234-2   the same, of a later cut there
 //! ```
 
 use crate::model::Offset;
@@ -61,9 +62,10 @@ pub fn file_name(base: Offset, kind: Kind) -> String {
     format!("{:020}{}", base.0, kind.suffix())
 }
 
-/// The file that keeps what recovery cut from `position` on.
-pub fn cut_name(base: Offset, position: u64) -> String {
-    format!("{}.cut-{position}", file_name(base, Kind::Log))
+/// The file that keeps what recovery cut from `position` on, the `count`-th time (from 1).
+pub fn cut_name(base: Offset, position: u64, count: u32) -> String {
+    let name = format!("{}.cut-{position}", file_name(base, Kind::Log));
+    if count <= 1 { name } else { format!("{name}-{count}") }
 }
 
 /// Understands a name.
@@ -78,7 +80,9 @@ pub fn parse(name: &str) -> Name {
         return Name::Segment(base, kind);
     }
     let is_cut = name.split_once(".log.cut-").is_some_and(|(base, at)| {
-        base.len() == 20 && base.bytes().chain(at.bytes()).all(|b| b.is_ascii_digit())
+        let (at, count) = at.split_once('-').unwrap_or((at, "2"));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        base.len() == 20 && [base, at, count].into_iter().all(is_number)
     });
     let is_known = is_cut
         || [EPOCHS, PARTITION_METADATA, "quorum-state"].contains(&name)
@@ -113,7 +117,10 @@ mod tests {
             assert_eq!(parse(&format!("{name}.swap")), Name::Swap(Offset(42), kind));
             assert_eq!(parse(&format!("{name}.deleted")), Name::Garbage);
         }
-        assert_eq!(parse(&cut_name(Offset(7), 99)), Name::Known);
+        for count in [1, 2, 30] {
+            assert_eq!(parse(&cut_name(Offset(7), 99, count)), Name::Known);
+        }
+        assert_eq!(parse(&format!("{}-", cut_name(Offset(7), 99, 1))), Name::Unknown);
         assert_eq!(parse("leader-epoch-checkpoint"), Name::Known);
         assert_eq!(parse("leader-epoch-checkpoint.tmp"), Name::Garbage);
         let odd = ["42.log", "0000000000000000004x.log", "99999999999999999999.log", "x", "é.swap"];
