@@ -274,7 +274,8 @@ impl Log {
 impl RemoveJob {
     /// Renames the folder: when this is done a log of the same name can be made. What is in it is
     /// removed in the background after `file.delete.delay.ms` (or at the next start, see
-    /// [`list_removed`](super::list_removed)).
+    /// [`list_removed`](super::list_removed)). If it fails the directory goes out of service: a log
+    /// of the same name would find the old files.
     pub async fn run(self, core: &Core) -> Result<(), LogError> {
         if !self.folder_state.is_made.get() {
             return Ok(());
@@ -287,7 +288,7 @@ impl RemoveJob {
         }
         let name = self.folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let to = self.dir.path().join(removed_name(name, self.unique));
-        core.rename(&self.folder, &to).await.map_err(LogError::at("rename", &self.folder))?;
+        self.rename(core, &to).await.inspect_err(|error| self.dir.fail(error))?;
         let (core_, delay) = (core.clone(), self.delay);
         core.spawn(async move {
             core_.sleep(delay).await;
@@ -296,6 +297,12 @@ impl RemoveJob {
             }
         });
         Ok(())
+    }
+
+    async fn rename(&self, core: &Core, to: &Path) -> Result<(), LogError> {
+        core.rename(&self.folder, to).await.map_err(LogError::at("rename", &self.folder))?;
+        let dir = self.dir.path();
+        core.sync_dir(dir).await.map_err(LogError::at("fsync", dir))
     }
 }
 
