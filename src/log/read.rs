@@ -19,6 +19,9 @@ use std::rc::Rc;
 
 /// Bytes of headers looked at with one read.
 pub(super) const LOOK_BYTES: usize = 4096;
+/// Looks that a read on the core may take: where batches are large, or the index is sparse, each
+/// finds one batch.
+const LOOKS_INLINE_MAX: usize = 16;
 /// Segments that one job looks into: more than one only where offsets are missing.
 const JOB_SEGMENTS_MAX: usize = 64;
 
@@ -211,14 +214,15 @@ impl Log {
         }
         let mut walk = Walk::new(position, len.min(known_end), offset);
         let mut buffer = [0; LOOK_BYTES];
-        let mut filled = 0;
+        let (mut filled, mut looks) = (0, 0);
         loop {
             match walk.step(segment, &buffer[..filled]) {
                 Step::Found(place, _) => return Found::Place(place),
                 Step::Behind if known_end < len => return Found::NeedsDisk,
                 Step::Behind => return Found::Behind,
+                Step::More if looks == LOOKS_INLINE_MAX => return Found::NeedsDisk,
                 Step::More => match core.read_now(&file, &mut buffer, walk.position) {
-                    Ok(count) if count >= HEADER_BYTES => filled = count,
+                    Ok(count) if count >= HEADER_BYTES => (filled, looks) = (count, looks + 1),
                     _ => return Found::NeedsDisk,
                 },
                 Step::Bad => match segment.damage_at(walk.position) {

@@ -503,3 +503,25 @@ fn the_dirty_budget_holds_over_many_files_and_comes_home() {
         assert_eq!(dir.dirty_bytes(), 0);
     });
 }
+
+#[test]
+fn a_read_that_would_take_many_looks_is_left_to_the_ring() {
+    run(|core, folder| async move {
+        let config = LogConfig { index_interval_bytes: i32::MAX as u32, ..LogConfig::default() };
+        let (mut log, _) = open(&core, folder.path(), &spec(0, false), &config).await;
+        for time in 0..2000 {
+            stage(&mut log, &batch(1, 4000, time), 0);
+            if time % 100 == 0 {
+                flush(&core, &mut log).await.unwrap();
+            }
+        }
+        flush(&core, &mut log).await.unwrap();
+        let near = log.try_read(&core, &range(10, 1));
+        assert!(matches!(near, ReadNow::Ready(Read::Span(_))), "{near:?}");
+        let calls = core.counters().inline_calls.get();
+        let far = log.try_read(&core, &range(500, 1));
+        assert!(matches!(far, ReadNow::NeedsDisk), "{far:?}");
+        assert!(core.counters().inline_calls.get() - calls <= 16);
+        assert_eq!(bases(&core, &log, &range(500, 1)).await, [500]);
+    });
+}
