@@ -10,7 +10,7 @@ use crate::controller::{AllocateError, CreateError, DeleteError};
 use crate::log::{LogError, ProducerError, StageError};
 use crate::model::ErrorCode;
 use crate::record::batch::HeaderError;
-use crate::record::{BatchError, BuildError, RecordFault};
+use crate::record::{BatchError, BuildError, RecordFault, UnpackError};
 
 /// What a client sees of an error: a code, and which record it was, if one was.
 pub trait ToCode {
@@ -27,7 +27,8 @@ impl ToCode for ProduceError {
             Self::InternalTopic(_) => ErrorCode::InvalidTopicException,
             Self::Batch(error) => error.code(),
             Self::Repack(BuildError::TooLarge { .. }) => ErrorCode::MessageTooLarge,
-            Self::Repack(_) => ErrorCode::CorruptMessage,
+            Self::Repack(BuildError::Unpack(error)) => error.code(),
+            Self::Repack(BuildError::Pack(_)) => ErrorCode::CorruptMessage,
             Self::Stage(error) => error.code(),
             Self::Log(error) => error.code(),
         }
@@ -44,21 +45,29 @@ impl ToCode for BatchError {
             | Self::BaseOffset { .. }
             | Self::Count { .. }
             | Self::Producer { .. }
+            | Self::RecordsLeft { .. }
             | Self::TimestampType => ErrorCode::InvalidRecord,
             Self::Transactional => ErrorCode::InvalidRequest,
             // Kafka answers a produce of format 0 or 1 so: the request's version rules it out.
             Self::Header(HeaderError::OldFormat { .. }) => ErrorCode::InvalidRecord,
-            Self::Header(_)
-            | Self::Cut { .. }
-            | Self::Crc { .. }
-            | Self::Unpack(_)
-            | Self::RecordsLeft { .. } => ErrorCode::CorruptMessage,
+            Self::Header(_) | Self::Cut { .. } | Self::Crc { .. } => ErrorCode::CorruptMessage,
+            Self::Unpack(error) => error.code(),
             Self::ZstdTooEarly | Self::Codec(_) => ErrorCode::UnsupportedCompressionType,
             Self::TooLarge { .. } => ErrorCode::MessageTooLarge,
             Self::Timestamp { .. } | Self::Record { fault: RecordFault::Timestamp { .. }, .. } => {
                 ErrorCode::InvalidTimestamp
             }
             Self::Record { .. } => ErrorCode::InvalidRecord,
+        }
+    }
+}
+
+impl ToCode for UnpackError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            // Our own bound: the same bytes will never be taken, and smaller batches will.
+            Self::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            Self::Corrupt { .. } => ErrorCode::CorruptMessage,
         }
     }
 }
@@ -178,5 +187,28 @@ impl ToCode for DeleteError {
             Self::UnknownId => ErrorCode::UnknownTopicId,
             Self::BatchTooLarge => ErrorCode::PolicyViolation,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Codec;
+
+    #[test]
+    fn what_unpacks_to_too_much_is_too_large_and_not_corrupt() {
+        let error = UnpackError::TooLarge { codec: Codec::Gzip, limit: 1 };
+        let batch = ProduceError::Batch(BatchError::Unpack(error.clone()));
+        assert_eq!(batch.code(), ErrorCode::MessageTooLarge);
+        let repack = ProduceError::Repack(BuildError::Unpack(error));
+        assert_eq!(repack.code(), ErrorCode::MessageTooLarge);
+        let error = UnpackError::Corrupt { codec: Codec::Gzip, detail: String::new() };
+        assert_eq!(BatchError::Unpack(error).code(), ErrorCode::CorruptMessage);
+    }
+
+    #[test]
+    fn records_beyond_the_count_are_invalid_and_not_corrupt() {
+        let error = BatchError::RecordsLeft { record_count: 2, bytes: 9 };
+        assert_eq!(error.code(), ErrorCode::InvalidRecord);
     }
 }
