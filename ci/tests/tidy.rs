@@ -387,6 +387,52 @@ fn the_house_is_tidy() {
     assert!(told.is_empty(), "{} complaints:\n{}", told.len(), told.join("\n"));
 }
 
+/// Fields of the typed settings that nobody reads yet, and why that ignores nothing.
+const UNREAD: &[(&str, &str)] = &[
+    ("min_insync_replicas", "Kafka takes the number of replicas where that is less: here it is 1"),
+    ("unclean_leader_election", "not served, and said so at start"),
+    ("compaction", "not served, and said so at start"),
+];
+
+/// Names of the public fields of a struct.
+fn fields<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let start = text.find(&format!("pub struct {name} {{")).expect("the struct is there");
+    let body = &text[start..];
+    let body = &body[..body.find("\n}").expect("a struct ends")];
+    let lines = body.lines().filter_map(|line| line.strip_prefix("    pub "));
+    lines.filter_map(|line| line.split_once(':')).map(|(field, _)| field).collect()
+}
+
+/// A setting that is read from a file and then used nowhere is ignored in silence.
+#[test]
+fn every_setting_that_is_typed_is_used() {
+    let is_code = |path: &String| {
+        path.starts_with("src/") && Path::new(path).extension().is_some_and(|end| end == "rs")
+    };
+    let is_user = |path: &String| is_code(path) && !path.starts_with("src/config/");
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is readable");
+    // Without what is said in comments and texts.
+    let code = |path: &String| blank(&read(path));
+    let users: Vec<String> = paths().iter().filter(|path| is_user(path)).map(code).collect();
+    let is_used = |field: &str| {
+        let access = format!(".{field}");
+        let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let ends = |text: &String| {
+            text.match_indices(&access).any(|(at, found)| is_end(&text[at + found.len()..]))
+        };
+        users.iter().any(ends)
+    };
+    for (file, name) in [("broker", "BrokerConfig"), ("topic", "TopicConfig")] {
+        let text = read(&format!("src/config/{file}.rs"));
+        let fields = fields(&text, name);
+        assert!(fields.len() > 10, "{fields:?}");
+        for field in fields {
+            let is_listed = UNREAD.iter().any(|(unread, _)| *unread == field);
+            assert_eq!(is_used(field), !is_listed, "{name}::{field} is read outside src/config");
+        }
+    }
+}
+
 // --- each rule can fail ----------------------------------------------------------------------------------------
 
 /// Lines on which the rule complains about the text as the file of that path.

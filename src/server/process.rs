@@ -157,6 +157,7 @@ fn machine_options(config: &BrokerConfig, cpus: &[usize], features: Features) ->
         (None, Some(memory)) => per_core(memory / 8).min(limits::BODY_BYTES_PER_CORE),
         (None, None) => limits::BODY_BYTES_PER_CORE,
     };
+    let share = config.queued_request_bytes_max.map_or(share, |bytes| share.min(per_core(bytes)));
     let per_core = share.max(config.request_bytes_max as usize + 2 * BLOCK_BYTES);
     MachineOptions {
         cpus: cpus.iter().map(|cpu| Some(*cpu)).collect(),
@@ -167,5 +168,33 @@ fn machine_options(config: &BrokerConfig, cpus: &[usize], features: Features) ->
             no_iowait: features.no_iowait,
         },
         block_count: (per_core / BLOCK_BYTES).clamp(16, 1 << 20) as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks of each of two cores, by `highwater.memory` and `queued.max.request.bytes`.
+    fn blocks(memory: Option<u64>, queued: Option<u64>) -> usize {
+        let (config, _) = BrokerConfig::load(&BrokerConfig::standalone()).unwrap();
+        let config = BrokerConfig {
+            memory_bytes: memory,
+            queued_request_bytes_max: queued,
+            request_bytes_max: 1_000_000,
+            ..config
+        };
+        machine_options(&config, &[0, 1], Features::probe(&[])).block_count as usize
+    }
+
+    #[test]
+    fn the_bytes_of_requests_in_flight_are_bounded_by_either_setting() {
+        let memory = Some(400_000_000);
+        assert_eq!(blocks(memory, None), 100_000_000 / BLOCK_BYTES);
+        assert_eq!(blocks(memory, Some(50_000_000)), 25_000_000 / BLOCK_BYTES);
+        assert_eq!(blocks(memory, Some(900_000_000)), 100_000_000 / BLOCK_BYTES);
+        assert_eq!(blocks(None, Some(50_000_000)), 25_000_000 / BLOCK_BYTES);
+        // A request of the largest size fits a core all the same.
+        assert!(blocks(None, Some(1_000_000)) * BLOCK_BYTES >= 1_000_000);
     }
 }
