@@ -6,6 +6,9 @@ use std::time::Duration;
 /// What the records of one batch may unpack to, where they must be opened.
 pub const UNPACKED_BYTES_MAX: usize = 64 << 20;
 
+/// Memory for unpacking that a core keeps from batch to batch.
+pub const SCRATCH_BYTES_KEPT: usize = 1 << 20;
+
 /// Requests that one connection may have open; it is not read further before one is answered.
 pub const OPEN_REQUESTS_MAX: usize = 256;
 

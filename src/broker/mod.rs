@@ -30,6 +30,9 @@ mod maintenance;
 mod shard;
 mod topic_settings;
 
+#[cfg(test)]
+mod partition_tests;
+
 pub use control::ControllerHost;
 pub use metrics::Metrics;
 pub use shard::{Above, Arrival, Facts, Listener, Shard};

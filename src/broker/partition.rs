@@ -9,13 +9,14 @@ use super::fetch::{Read, ReadError, ReadOutcome, ReadPart, Watch, Watchers};
 use super::letter::Ticket;
 use super::produce::{AppendOutcome, AppendPart, Appended, ProduceError};
 use super::shard::Shard;
-use super::topic_settings::TopicSettings;
+use super::topic_settings::{Repacked, TopicSettings};
 use crate::base::Instant;
+use crate::limits::SCRATCH_BYTES_KEPT;
 use crate::log::{
     Flush, FlushJob, Flushed, Log, LogError, Part, Read as LogRead, ReadNow, ReadRange, Staged,
 };
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicName};
-use crate::record::{Scratch, TimestampType, ValidBatch, validate};
+use crate::record::{TimestampType, ValidBatch};
 use crate::runtime::sync::Bell;
 use crate::runtime::{Chain, chain};
 use std::cell::{Cell, RefCell};
@@ -32,6 +33,10 @@ pub struct Partition {
     leader_epoch: Cell<LeaderEpoch>,
     settings: RefCell<TopicSettings>,
     log: RefCell<Log>,
+    /// A batch is packed anew aside; parts that came after it wait behind, in order. They are as
+    /// bounded as requests are.
+    is_packing: Cell<bool>,
+    behind: RefCell<VecDeque<AppendPart>>,
     /// Answers that wait for their batch, in order of offset.
     waiters: RefCell<VecDeque<Waiter>>,
     /// Fetchers to wake at the next append.
@@ -77,6 +82,8 @@ impl Partition {
             leader_epoch: Cell::new(leader_epoch),
             settings: RefCell::new(settings),
             log: RefCell::new(log),
+            is_packing: Cell::new(false),
+            behind: RefCell::default(),
             waiters: RefCell::default(),
             watchers: RefCell::default(),
             is_dirty: Cell::new(false),
@@ -109,11 +116,55 @@ impl Partition {
 
     /// Validates and stages one part of a produce request; its answer goes home after the flush.
     pub fn append(self: &Rc<Self>, shard: &Rc<Shard>, part: AppendPart) {
-        let staged = if self.is_closed.get() {
-            Err(ProduceError::Stopping)
+        if self.is_packing.get() {
+            self.behind.borrow_mut().push_back(part);
+            return;
+        }
+        let staged = self.check_open().and_then(|()| self.stage(shard, &part));
+        shard.scratch.borrow_mut().trim(SCRATCH_BYTES_KEPT);
+        if let Some(staged) = staged.transpose() {
+            self.settle(shard, part, staged);
         } else {
-            self.stage(shard, &part)
-        };
+            self.is_packing.set(true);
+            shard.core().spawn(Rc::clone(self).pack_aside(Rc::clone(shard), part));
+        }
+    }
+
+    /// Packs a batch anew where no core is held by it, stages it, and then what came after it.
+    async fn pack_aside(self: Rc<Self>, shard: Rc<Shard>, part: AppendPart) {
+        let (mut settings, now) = (self.settings.borrow().clone(), shard.core().wall());
+        settings.rules.zstd_allowed = part.zstd_allowed;
+        let timestamp_type = settings.rules.timestamp_type;
+        let compute = move || (settings.repack_aside(&part.batch, now), part);
+        let (repacked, part) = shard.core().work_aside(compute).await;
+        let staged = self.check_open().and_then(|()| {
+            let staged = self.stage_repacked(repacked?, now)?;
+            Ok(self.appended(&shard, part.batch.len(), staged, timestamp_type, now))
+        });
+        self.settle(&shard, part, staged);
+        self.is_packing.set(false);
+        while !self.is_packing.get() {
+            let Some(next) = self.behind.borrow_mut().pop_front() else { return };
+            self.append(&shard, next);
+        }
+    }
+
+    /// Whether anything may still be appended.
+    fn check_open(&self) -> Result<(), ProduceError> {
+        match (self.is_removed.get(), self.is_closed.get()) {
+            (true, _) => Err(ProduceError::UnknownPartition),
+            (false, true) => Err(ProduceError::Stopping),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// What was staged is answered after the flush, what was not is answered now.
+    fn settle(
+        self: &Rc<Self>,
+        shard: &Rc<Shard>,
+        part: AppendPart,
+        staged: Result<(Appended, Offset), ProduceError>,
+    ) {
         match staged {
             Ok((appended, last_offset)) => {
                 let AppendPart { home, ticket, index, .. } = part;
@@ -128,34 +179,49 @@ impl Partition {
         }
     }
 
-    fn stage(&self, shard: &Shard, part: &AppendPart) -> Result<(Appended, Offset), ProduceError> {
+    /// Stages a part; `None`: its records must be packed anew, and are too many to do that here.
+    fn stage(
+        &self,
+        shard: &Shard,
+        part: &AppendPart,
+    ) -> Result<Option<(Appended, Offset)>, ProduceError> {
         let now = shard.core().wall();
         let list = part.batch.piece_list();
         let mut scratch = shard.scratch.borrow_mut();
         let mut settings = self.settings.borrow_mut();
         settings.rules.zstd_allowed = part.zstd_allowed;
-        let valid = validate(chain::pieces(&list), &settings.rules, now, &mut scratch)?;
+        let valid = settings.validate_inline(chain::pieces(&list), now, &mut scratch)?;
+        let Some(valid) = valid else { return Ok(None) };
         let timestamp_type = settings.rules.timestamp_type;
-        let is_append_time = timestamp_type == TimestampType::LogAppendTime;
         let staged = if valid.recompress_to.is_some() {
-            self.stage_anew(&valid, &settings, now, &mut scratch)?
+            self.stage_repacked(settings.repack(&valid, now, &mut scratch)?, now)?
         } else {
             self.stage_as_sent(&valid, &part.batch, timestamp_type, now)?
         };
-        let log_append_time = if is_append_time { now } else { Timestamp::NONE };
+        Ok(Some(self.appended(shard, part.batch.len(), staged, timestamp_type, now)))
+    }
+
+    /// What the client is told of a staged batch, and the batch's last offset.
+    fn appended(
+        &self,
+        shard: &Shard,
+        batch_bytes: usize,
+        staged: Staged,
+        timestamp_type: TimestampType,
+        now: Timestamp,
+    ) -> (Appended, Offset) {
+        let is_append_time = timestamp_type == TimestampType::LogAppendTime;
         let log_start_offset = self.log.borrow().log_start_offset();
-        Ok(match staged {
+        let (base_offset, last_offset, time) = match staged {
             Staged::New { base_offset, last_offset, .. } => {
                 let records = (last_offset.0 - base_offset.0 + 1) as u64;
-                shard.metrics().note_append(records, part.batch.len() as u64);
-                (Appended { base_offset, log_append_time, log_start_offset }, last_offset)
+                shard.metrics().note_append(records, batch_bytes as u64);
+                (base_offset, last_offset, now)
             }
-            Staged::Duplicate(old) => {
-                let log_append_time = if is_append_time { old.timestamp } else { Timestamp::NONE };
-                let base_offset = old.base_offset;
-                (Appended { base_offset, log_append_time, log_start_offset }, old.last_offset)
-            }
-        })
+            Staged::Duplicate(old) => (old.base_offset, old.last_offset, old.timestamp),
+        };
+        let log_append_time = if is_append_time { time } else { Timestamp::NONE };
+        (Appended { base_offset, log_append_time, log_start_offset }, last_offset)
     }
 
     /// The batch as the client sent it, under a new head.
@@ -173,19 +239,11 @@ impl Partition {
     }
 
     /// The records packed anew, because the topic wants another codec.
-    fn stage_anew(
-        &self,
-        valid: &ValidBatch<'_>,
-        settings: &TopicSettings,
-        now: Timestamp,
-        scratch: &mut Scratch,
-    ) -> Result<Staged, ProduceError> {
-        let anew = settings.repack(valid, now, scratch)?;
-        let header = anew.header;
+    fn stage_repacked(&self, repacked: Repacked, now: Timestamp) -> Result<Staged, ProduceError> {
+        let Repacked { header, bytes } = repacked;
         let stamp = |base, epoch| header.stamp(base, epoch);
-        let parts = [Part::Bytes(anew.bytes)];
         let epoch = self.leader_epoch.get();
-        Ok(self.log.borrow_mut().stage(&header, parts, epoch, now, stamp)?)
+        Ok(self.log.borrow_mut().stage(&header, [Part::Bytes(bytes)], epoch, now, stamp)?)
     }
 
     fn mark_dirty(self: &Rc<Self>, shard: &Shard) {

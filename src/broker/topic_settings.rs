@@ -1,13 +1,16 @@
 //! A topic's settings in the shapes that the record and log rooms want.
 
+use super::produce::ProduceError;
+use crate::base::Pieces;
 use crate::config::{Compression, TimestampType as Wanted, TopicConfig};
 use crate::limits;
 use crate::log::LogConfig;
 use crate::model::{Offset, Timestamp};
 use crate::record::{
-    BatchHeader, BatchRules, BuildError, Codec, Packing, RecompressLimits, Scratch, TimestampType,
-    ValidBatch, recompress,
+    BatchError, BatchHeader, BatchRules, BuildError, Codec, Packing, RecompressLimits, Scratch,
+    TimestampType, UnpackError, ValidBatch, recompress, validate,
 };
+use crate::runtime::{Chain, chain};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -66,6 +69,53 @@ impl TopicSettings {
         }
     }
 
+    /// Validates a batch on a core; `None` if its records must be packed anew and are too many to do
+    /// that there, or even to unpack them.
+    pub fn validate_inline<'a>(
+        &self,
+        batch: Pieces<'a>,
+        now: Timestamp,
+        scratch: &mut Scratch,
+    ) -> Result<Option<ValidBatch<'a>>, BatchError> {
+        let Some(codec) = self.codec_to_replace(batch) else {
+            return validate(batch, &self.rules, now, scratch).map(Some);
+        };
+        let inline_max = inline_bytes_max(self.packing());
+        // What is not packed is as large as it is; the rest shows when it is unpacked.
+        if codec == Codec::None && batch.len() > inline_max {
+            return Ok(None);
+        }
+        let unpacked_bytes_max = inline_max.min(self.rules.unpacked_bytes_max);
+        let rules = BatchRules { unpacked_bytes_max, ..self.rules.clone() };
+        match validate(batch, &rules, now, scratch) {
+            Err(BatchError::Unpack(UnpackError::TooLarge { .. }))
+                if unpacked_bytes_max < self.rules.unpacked_bytes_max =>
+            {
+                Ok(None)
+            }
+            valid => valid.map(Some),
+        }
+    }
+
+    /// The batch's codec, if the topic wants another one.
+    fn codec_to_replace(&self, batch: Pieces<'_>) -> Option<Codec> {
+        let wanted = self.rules.codec_wanted?;
+        let codec = BatchHeader::parse(batch).ok()?.attributes.codec().ok()?;
+        (codec != wanted).then_some(codec)
+    }
+
+    /// Validates a received batch and packs its records with the topic's codec, with memory of its
+    /// own: for a thread that is no core's.
+    pub fn repack_aside(&self, batch: &Chain, now: Timestamp) -> Result<Repacked, ProduceError> {
+        let (list, mut scratch) = (batch.piece_list(), Scratch::new());
+        let valid = validate(chain::pieces(&list), &self.rules, now, &mut scratch)?;
+        Ok(self.repack(&valid, now, &mut scratch)?)
+    }
+
+    fn packing(&self) -> Packing {
+        self.packing.unwrap_or(Packing::of(Codec::None))
+    }
+
     /// Packs a batch's records with the topic's codec.
     pub fn repack(
         &self,
@@ -73,7 +123,7 @@ impl TopicSettings {
         now: Timestamp,
         scratch: &mut Scratch,
     ) -> Result<Repacked, BuildError> {
-        let packing = self.packing.unwrap_or(Packing::of(Codec::None));
+        let packing = self.packing();
         let limits = RecompressLimits {
             unpacked_bytes_max: self.rules.unpacked_bytes_max,
             batch_bytes_max: self.rules.batch_bytes_max,
@@ -84,6 +134,22 @@ impl TopicSettings {
         let header = recompress(valid, packing, limits, append_time, scratch, &mut out)?;
         Ok(Repacked { header, bytes: Bytes::from(out) })
     }
+}
+
+/// Records that are packed on a core, in bytes: what a codec packs in a few milliseconds at most.
+fn inline_bytes_max(packing: Packing) -> usize {
+    let kib = match (packing.codec(), packing.level()) {
+        (Codec::None, _) => 8192,
+        (Codec::Snappy | Codec::Lz4, _) | (Codec::Zstd, ..=1) => 1024,
+        (Codec::Zstd, 2..=4) => 512,
+        (Codec::Zstd, 5..=9) | (Codec::Gzip, ..=4) => 128,
+        (Codec::Zstd, 10..=12) | (Codec::Gzip, 5..=7) => 64,
+        (Codec::Gzip, _) => 32,
+        (Codec::Zstd, 13..=17) => 8,
+        // Its tables alone cost that much.
+        (Codec::Zstd, _) => 0,
+    };
+    kib << 10
 }
 
 fn packing(compression: Compression) -> Option<Packing> {

@@ -60,6 +60,10 @@ impl Packing {
         self.codec
     }
 
+    pub const fn level(self) -> i32 {
+        self.level
+    }
+
     /// Packs `records` and appends the result to `out`.
     pub fn pack(self, records: &[u8], out: &mut Vec<u8>) -> Result<(), PackError> {
         let failed = |error: &dyn std::fmt::Display| PackError::Failed {

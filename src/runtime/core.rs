@@ -82,6 +82,8 @@ pub struct Counters {
     pub inline_calls: Counter,
     /// Inline calls that took more than 5 ms: the disk made the core wait.
     pub inline_stalls: Counter,
+    /// What was computed aside, because it would have held the core.
+    pub works: Counter,
 }
 
 /// How to see whether mail has come, and whom to wake for it.

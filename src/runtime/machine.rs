@@ -9,6 +9,7 @@ use super::file::File;
 use super::op::{DirEntry, Op, Output};
 use super::ring::{Ring, RingOptions};
 use super::syscall;
+use super::work::Work;
 use crossbeam::channel::{Sender, bounded};
 use crossbeam::queue::ArrayQueue;
 use std::collections::VecDeque;
@@ -86,6 +87,7 @@ struct Question {
 enum Asked {
     Truncate { file: File, len: u64 },
     List { path: CString },
+    Work(Work),
 }
 
 impl Job {
@@ -104,6 +106,10 @@ impl Question {
                 syscall::truncate(file.raw(), len).map(|()| Output::None)
             }
             Asked::List { path } => list(&path).map(Output::Entries),
+            Asked::Work(work) => {
+                work.run();
+                Ok(Output::None)
+            }
         };
         Done { slot: self.slot, result: 0, flags: 0, output: Some(output) }
     }
@@ -138,6 +144,45 @@ fn jobs() -> &'static Sender<Job> {
 const JOBS_MAX: usize = 1024;
 /// Jobs of one core that are away: as many as it has places for their answers.
 const AWAY_MAX: usize = 256;
+/// Threads that compute for cores. They share the CPUs with the cores, and yield to them.
+const WORKERS: usize = 2;
+/// How much they yield, as `nice(1)` counts.
+const WORKER_NICE: libc::c_int = 10;
+
+/// The queue to the threads that compute, which are started with the first work. It is theirs
+/// alone: what waits for a disk does not wait for what computes for seconds.
+fn works() -> &'static Sender<Job> {
+    static WORKS: OnceLock<Sender<Job>> = OnceLock::new();
+    WORKS.get_or_init(|| {
+        let (sender, receiver) = bounded::<Job>(JOBS_MAX);
+        for index in 0..WORKERS {
+            let receiver = receiver.clone();
+            let worker = std::thread::Builder::new().name(format!("compute-{index}"));
+            let started = worker.spawn(move || {
+                let _crash = CrashOnPanic;
+                // A thread that was started by a core is pinned to the core's CPU.
+                unpin();
+                // SAFETY: no pointers. On Linux this is the calling thread alone.
+                unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, WORKER_NICE) };
+                receiver.iter().for_each(Job::run);
+            });
+            started.expect("the threads that compute start with the process");
+        }
+        sender
+    })
+}
+
+/// Lets the calling thread run wherever the process may: as its first thread does.
+fn unpin() {
+    // SAFETY: plain data.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let (bytes, first) = (size_of::<libc::cpu_set_t>(), std::process::id() as libc::pid_t);
+    // SAFETY: the target is live and as large as said.
+    if unsafe { libc::sched_getaffinity(first, bytes, &raw mut set) } == 0 {
+        // SAFETY: the source is live and as large as said.
+        unsafe { libc::sched_setaffinity(0, bytes, &raw const set) };
+    }
+}
 
 /// Closes a file off the core: the last close of a large unlinked file frees all its pages.
 pub(super) fn close_later(fd: OwnedFd) {
@@ -188,6 +233,7 @@ impl Offload {
         let what = match op {
             Op::Truncate { file, len } => Asked::Truncate { file: file.clone(), len: *len },
             Op::List { path } => Asked::List { path: path.clone() },
+            Op::Work { work } => Asked::Work(work.clone()),
             _ => return Offered::NotMine,
         };
         self.waiting.push_back(Question { slot, what });
@@ -198,7 +244,8 @@ impl Offload {
     fn send_waiting(&mut self) {
         while self.away < AWAY_MAX {
             let Some(question) = self.waiting.pop_front() else { return };
-            match jobs().try_send(Job::Ask(question, Arc::clone(&self.answers))) {
+            let queue = if matches!(question.what, Asked::Work(_)) { works() } else { jobs() };
+            match queue.try_send(Job::Ask(question, Arc::clone(&self.answers))) {
                 Ok(()) => self.away += 1,
                 Err(refused) => {
                     let Job::Ask(question, _) = refused.into_inner() else { return };

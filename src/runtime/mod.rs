@@ -30,6 +30,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod work;
 
 pub use self::core::{BLOCK_BYTES, Core, RECEIVE_NOW_BLOCKS_MAX};
 pub use buffer::{BlockMut, Gather, Pool, Slice};

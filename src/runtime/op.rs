@@ -8,6 +8,7 @@
 use super::buffer::{BlockMut, Gather, Slice};
 use super::file::File;
 use super::socket::Socket;
+use super::work::Work;
 use std::ffi::CString;
 use std::io;
 use std::net::SocketAddr;
@@ -99,6 +100,10 @@ pub enum Op {
     },
     List {
         path: CString,
+    },
+    /// Computes on a thread that is no core's.
+    Work {
+        work: Work,
     },
     Stat {
         path: CString,

@@ -299,3 +299,17 @@ async fn echo_letters(core: Core, port: Rc<mailbox::Port<u64>>) {
     }
     core.stop();
 }
+
+#[test]
+fn what_is_computed_aside_comes_back_and_the_core_goes_on_meanwhile() {
+    run_on_ring(options(8, 4), |core: Core| async move {
+        let (ask, asked) = std::sync::mpsc::channel::<u64>();
+        let inner = core.clone();
+        // The computation ends only when this core has said something after it began.
+        core.spawn(async move {
+            inner.sleep(Duration::from_millis(2)).await;
+            ask.send(20).unwrap();
+        });
+        assert_eq!(core.work_aside(move || asked.recv().unwrap() + 22).await, 42);
+    });
+}

@@ -5,6 +5,7 @@ use super::disk::Named;
 use super::network::NetJob;
 use crate::runtime::file::File;
 use crate::runtime::op::Op;
+use crate::runtime::work::Work;
 use std::ffi::CStr;
 
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(super) enum Job {
     Nop,
     File(FileJob),
     Net(NetJob),
+    Work(Work),
 }
 
 #[derive(Debug)]
@@ -55,6 +57,7 @@ impl Job {
     pub fn of(op: &Op, last: u64) -> Self {
         match op {
             Op::Nop | Op::Advise { .. } => Self::Nop,
+            Op::Work { work } => Self::Work(work.clone()),
             Op::Accept { .. }
             | Op::Connect { .. }
             | Op::RecvPooled { .. }
@@ -102,6 +105,7 @@ impl Job {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Nop => "nop",
+            Self::Work(_) => "work",
             Self::Net(job) => job.kind(),
             Self::File(job) => match job {
                 FileJob::Read { .. } => "read",

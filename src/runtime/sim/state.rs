@@ -144,7 +144,8 @@ impl State {
                 self.faults.network.latency.draw(&mut self.random)
             }
             Job::Net(_) => Duration::from_nanos(self.random.below(2_000)),
-            Job::File(_) => self.disk_latency(),
+            // As a disk's: it may overtake, and be overtaken.
+            Job::File(_) | Job::Work(_) => self.disk_latency(),
         };
         let id = self.next_pending;
         self.next_pending += 1;
@@ -224,6 +225,10 @@ impl State {
             // Cancelled: its end is planned already.
             None => {}
             Some(Job::Nop) => self.end(id, Ok(Applied::Output(Output::None))),
+            Some(Job::Work(work)) => {
+                work.run();
+                self.end(id, Ok(Applied::Output(Output::None)));
+            }
             Some(Job::File(job)) => {
                 let faults = &self.faults.disk;
                 let result = self.disks[host].apply(job, faults, &mut self.random, wall);
