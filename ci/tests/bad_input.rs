@@ -9,8 +9,8 @@ use highwater::cli::connection::Connection;
 use highwater::model::{ErrorCode, Offset, TopicId};
 use highwater::protocol::write::ApiVersionsRequest;
 use highwater::protocol::{ApiKey, Encode, RequestHeader, Writer};
-use highwater::record::CRC_FROM;
-use process::{Broker, append, batch, eventually, read_from, refused, values};
+use highwater::record::{CRC_FROM, Codec};
+use process::{Broker, append, base_time, batch, batch_of, eventually, read_from, refused, values};
 
 /// Another client, which must not notice anything.
 struct Bystander {
@@ -339,6 +339,25 @@ fn a_false_batch_is_refused_with_kafkas_code_and_leaves_nothing_behind() {
     }
     assert!(read_from(&mut client, &topic, 0, Offset::ZERO).is_empty());
     assert_eq!(append(&mut client, &topic, 0, &good), Offset::ZERO);
+}
+
+#[test]
+fn records_that_are_looked_into_are_refused_with_kafkas_codes() {
+    let broker = Broker::start();
+    // They are packed anew, so that the broker must look at each.
+    let topic = broker.topic("looked-into", 1, &[("compression.type", "zstd")]);
+    let mut client = broker.client();
+    let batch = |codec| batch_of(&["a", "b", "c"], base_time(), codec);
+    let fewer = |batch: Vec<u8>| {
+        let batch = changed(batch, 57, &2i32.to_be_bytes());
+        changed(batch, 23, &1i32.to_be_bytes())
+    };
+    for codec in [Codec::None, Codec::Gzip, Codec::Lz4] {
+        let code = refused(client.produce(&topic, 0, Acks::All, &fewer(batch(codec))));
+        assert_eq!(code, ErrorCode::InvalidRecord, "{codec}: a record more than the count");
+    }
+    assert!(read_from(&mut client, &topic, 0, Offset::ZERO).is_empty());
+    assert_eq!(append(&mut client, &topic, 0, &batch(Codec::Gzip)), Offset::ZERO);
 }
 
 #[test]
