@@ -384,13 +384,20 @@ fn a_topic_with_log_append_time_stamps_its_records() {
 
 /// The answer for one partition in a given version: error, offset, timestamp.
 fn offset_by_version(client: &mut Client, version: i16, topic: &str, at: i64) -> (i16, i64, i64) {
+    let partition = ListOffsetsPartition { timestamp: at, ..Default::default() };
+    offset_of(client, version, topic, partition)
+}
+
+fn offset_of(
+    client: &mut Client,
+    version: i16,
+    topic: &str,
+    partition: ListOffsetsPartition,
+) -> (i16, i64, i64) {
     let request = ListOffsetsRequest {
         replica_id: -1,
         isolation_level: 1,
-        topics: vec![ListOffsetsTopic {
-            name: topic.into(),
-            partitions: vec![ListOffsetsPartition { timestamp: at, ..Default::default() }],
-        }],
+        topics: vec![ListOffsetsTopic { name: topic.into(), partitions: vec![partition] }],
         timeout_ms: 30_000,
     };
     let answer = client.connection().call(version, &request, &[]).unwrap();
@@ -449,6 +456,27 @@ fn every_version_of_list_offsets_answers_and_knows_its_places() {
         assert_eq!(at(-4), since(8, (0, 0, -1)), "earliest local, version {version}");
         assert_eq!(at(-5), since(9, (0, -1, -1)), "latest tiered, version {version}");
         assert_eq!(at(-6), since(11, (0, -1, -1)), "earliest to be tiered, version {version}");
+    }
+}
+
+#[test]
+fn every_place_of_list_offsets_is_of_a_partition_and_an_epoch_that_are_known() {
+    let broker = Broker::start();
+    let (topic, mut client) = (broker.topic("known", 1, &[]), broker.client());
+    let version = client.versions().newest(ApiKey::ListOffsets).unwrap();
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    for timestamp in [-1, -2, -3, -4, -5, -6, 0] {
+        let partition = |partition_index, current_leader_epoch| ListOffsetsPartition {
+            partition_index,
+            current_leader_epoch,
+            timestamp,
+        };
+        let mut of = |topic: &str, partition| offset_of(&mut client, version, topic, partition).0;
+        assert_eq!(of("nobody's", partition(0, -1)), unknown, "{timestamp} of no topic");
+        assert_eq!(of(&topic, partition(7, -1)), unknown, "{timestamp} of no partition");
+        let code = of(&topic, partition(0, 99));
+        assert_eq!(code, ErrorCode::UnknownLeaderEpoch.code(), "{timestamp} of epoch 99");
+        assert_eq!(of(&topic, partition(0, 0)), 0, "{timestamp}");
     }
 }
 

@@ -5,7 +5,7 @@ use super::dispatch::Asked as AskedRequest;
 use super::error::ToCode;
 use crate::broker::call::{FoundOffset, OffsetQuery};
 use crate::broker::questions::{Asked, Question};
-use crate::model::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicId};
+use crate::model::{ErrorCode, LeaderEpoch, Timestamp, TopicId};
 use crate::protocol::message::write::list_offsets::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
@@ -92,19 +92,14 @@ fn plan(context: &Context, request: &read::ListOffsetsRequest<'_>, version: i16)
 }
 
 fn question(topic: Option<TopicId>, partition: &ListOffsetsPartition, version: i16) -> Entry {
-    let none = FoundOffset {
-        offset: Offset(-1),
-        timestamp: Timestamp::NONE,
-        leader_epoch: LeaderEpoch::NONE,
-    };
     let query = match partition.timestamp {
         -1 => OffsetQuery::Latest,
         -2 => OffsetQuery::Earliest,
         -3 if version >= 7 => OffsetQuery::MaxTimestamp,
         // Without tiers all that is in the log is local, and nothing is tiered or on its way.
         -4 if version >= 8 => OffsetQuery::Earliest,
-        -5 if version >= 9 => return Entry::Known(Ok(none)),
-        -6 if version >= 11 => return Entry::Known(Ok(none)),
+        -5 if version >= 9 => OffsetQuery::Tiered,
+        -6 if version >= 11 => OffsetQuery::Tiered,
         time @ 0.. => OffsetQuery::ByTime(Timestamp(time)),
         _ => return Entry::Known(Err(ErrorCode::UnsupportedVersion)),
     };

@@ -51,6 +51,9 @@ pub enum OffsetQuery {
     ByTime(Timestamp),
     /// The record with the largest timestamp.
     MaxTimestamp,
+    /// What is tiered, or to be tiered: no offset, for nothing is. Whoever asks is checked all the
+    /// same.
+    Tiered,
 }
 
 /// An offset, the timestamp of its record (-1 for the ends of a log), and the epoch there.
@@ -59,6 +62,12 @@ pub struct FoundOffset {
     pub offset: Offset,
     pub timestamp: Timestamp,
     pub leader_epoch: LeaderEpoch,
+}
+
+impl FoundOffset {
+    /// No offset answers the query.
+    pub const NONE: Self =
+        Self { offset: Offset(-1), timestamp: Timestamp::NONE, leader_epoch: LeaderEpoch::NONE };
 }
 
 #[derive(Clone, Debug, thiserror::Error)]

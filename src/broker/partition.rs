@@ -524,6 +524,7 @@ impl Partition {
         let job = match query {
             OffsetQuery::Earliest => return Ok(self.earliest()),
             OffsetQuery::Latest => return Ok(end_of_log(upper)),
+            OffsetQuery::Tiered => return Ok(FoundOffset::NONE),
             OffsetQuery::ByTime(time) => self.log.borrow().time_job(time, upper),
             OffsetQuery::MaxTimestamp => self.log.borrow().max_time_job(upper),
         };
@@ -534,11 +535,7 @@ impl Partition {
                 leader_epoch: found.leader_epoch,
             }),
             // Kafka: nothing that late is an unknown offset, not the end of the log.
-            Ok(None) => Ok(FoundOffset {
-                offset: Offset(-1),
-                timestamp: Timestamp::NONE,
-                leader_epoch: LeaderEpoch::NONE,
-            }),
+            Ok(None) => Ok(FoundOffset::NONE),
             Err(error) => Err(OffsetError::Log(Arc::new(error))),
         }
     }

@@ -1,6 +1,7 @@
 //! A partition on a core of the simulated world.
 
 use super::letter::Letter;
+use super::metrics::Metrics;
 use super::partition::Partition;
 use super::produce::{AppendOutcome, AppendPart};
 use super::shard::{Facts, Shard};
@@ -38,7 +39,7 @@ fn place(seed: u64, compression: Compression) -> Place {
     topic.compression = compression;
     topic.max_message_bytes = 32 << 20;
     let settings = TopicSettings::new(&topic, false, Duration::from_secs(3600));
-    let facts = Arc::new(Facts { config, listeners: Vec::new() });
+    let facts = Arc::new(Facts { config, listeners: Vec::new(), metrics: Metrics::new(1, 1) });
     let port = ports.into_iter().next().unwrap();
     let shard = Shard::new(core.clone(), Rc::new(port), facts);
     let (dir, log) = (directory(), spec());
@@ -53,7 +54,7 @@ fn directory() -> Rc<LogDir> {
     let meta = MetaProperties { cluster_id: "c".into(), node_id: NodeId(1), directory_id };
     let path = PathBuf::from("/data");
     let facts = DirectoryFacts { path, meta, clean_epoch: None, file_system: String::new() };
-    LogDir::new(facts, AppendMode::Auto)
+    LogDir::new(&facts, AppendMode::Auto)
 }
 
 fn spec() -> LogSpec {

@@ -43,7 +43,7 @@ impl Core {
             let value = compute();
             *lock(&out) = Some(value);
         });
-        self.counters().works.set(self.counters().works.get() + 1);
+        self.counters().works.add(1);
         drop(self.submit(Op::Work { work }).await);
         let value = lock(&place).take();
         value.expect("what is completed was computed")
