@@ -46,6 +46,10 @@ pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
 /// Partitions that one CreateTopics request may make (Kafka's bound on one batch of records).
 pub const CREATE_PARTITIONS_MAX: usize = 10_000;
 
+/// Rows (settings, producers) of one answer to a request that names what it wants described: a few
+/// bytes of a request can ask for thousands of them, again and again.
+pub const DESCRIBED_ROWS_MAX: usize = 1 << 20;
+
 /// Receive blocks of a core: L2-sized, within these bounds.
 pub const RECEIVE_BLOCK_BYTES: usize = 32 << 10;
 pub const RECEIVE_BLOCKS_MIN: usize = 64;

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use highwater::admin;
 use highwater::cli::{load, serve};
+use highwater::runtime::log_level;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -30,11 +31,16 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // Colours are for people: a log file would hold their control characters.
     let is_terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt()
         .with_ansi(is_terminal)
         .with_writer(std::io::stderr)
-        .init();
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    log_level::set_up(move |level| {
+        handle.reload(tracing_subscriber::EnvFilter::default().add_directive(level.into())).is_ok()
+    });
+    log.init();
     match Arguments::parse().command {
         Command::Serve(args) => serve::run(&args, admin::watch),
         Command::Load(args) => match load::run(&args) {

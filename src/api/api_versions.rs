@@ -3,21 +3,12 @@
 use super::context::Context;
 use super::dispatch::encode;
 use super::registry::ROWS;
-use crate::controller::{METADATA_VERSION, METADATA_VERSION_LEVEL};
+use crate::controller::SUPPORTED_FEATURES;
 use crate::model::ErrorCode;
 use crate::protocol::message::write::api_versions::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
 };
 use crate::protocol::{ApiKey, Parse as _, ProtocolError, Reader, read, write};
-
-/// Features and the levels that we can work at; those that go to 0 are not built yet.
-const SUPPORTED: &[(&str, i16, i16)] = &[
-    (METADATA_VERSION, METADATA_VERSION_LEVEL, METADATA_VERSION_LEVEL),
-    ("group.version", 0, 0),
-    ("share.version", 0, 0),
-    ("streams.version", 0, 0),
-    ("transaction.version", 0, 0),
-];
 
 /// As much of a client's software name and version is kept; Kafka takes them at any length.
 const SOFTWARE_LEN_MAX: usize = 128;
@@ -74,7 +65,7 @@ fn response<'a>(context: &Context, version: i16) -> write::ApiVersionsResponse<'
     let features = image.features();
     write::ApiVersionsResponse {
         api_keys: api_keys.collect(),
-        supported_features: SUPPORTED
+        supported_features: SUPPORTED_FEATURES
             .iter()
             // KAFKA-17011: up to version 3 clients cannot read a smallest version of 0.
             .filter(|(_, min, _)| version >= 4 || *min > 0)

@@ -19,7 +19,7 @@ const TOPIC_BYTES: usize = 8 << 10;
 const DESCRIBED_MAX: usize = CONFIGS_BYTES_MAX / TOPIC_BYTES;
 
 /// What answering may cost.
-pub fn cost(request: &read::CreateTopicsRequest<'_>) -> usize {
+pub fn cost(_context: &Context, request: &read::CreateTopicsRequest<'_>) -> usize {
     (request.topics.len() * TOPIC_BYTES).min(CONFIGS_BYTES_MAX)
 }
 

@@ -13,7 +13,7 @@ use crate::protocol::{Parse as _, read, write};
 const TOPIC_BYTES: usize = 320;
 
 /// What answering may cost.
-pub fn cost(request: &read::DeleteTopicsRequest<'_>) -> usize {
+pub fn cost(_context: &Context, request: &read::DeleteTopicsRequest<'_>) -> usize {
     (request.topics.len() + request.topic_names.len()) * TOPIC_BYTES
 }
 

@@ -4,9 +4,14 @@ use super::context::Context;
 use super::pending::{Later, MustClose, Pending};
 use super::registry::{self, Road};
 use super::{
-    api_versions, create_topics, delete_topics, describe_cluster, describe_configs,
-    describe_topic_partitions, fetch, find_coordinator, init_producer_id, list_offsets, metadata,
-    offset_for_leader_epoch, produce,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
+    api_versions, create_acls, create_partitions, create_topics, delete_acls, delete_records,
+    delete_topics, describe_acls, describe_client_quotas, describe_cluster, describe_configs,
+    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
+    describe_transactions, describe_user_scram_credentials, elect_leaders, fetch, find_coordinator,
+    incremental_alter_configs, init_producer_id, list_config_resources, list_offsets,
+    list_partition_reassignments, list_transactions, metadata, offset_for_leader_epoch, produce,
+    sasl_handshake, update_features,
 };
 use crate::limits::{PRODUCE_PART_BYTES, REQUEST_ELEMENTS_MAX};
 use crate::protocol::{ApiKey, Encode, ProtocolError, Reader, RequestHeader, Writer, frame};
@@ -133,22 +138,60 @@ fn at_once(
     body: Reader<'_>,
 ) -> Result<Vec<u8>, ProtocolError> {
     let (api, version, correlation_id) = (header.api, header.version, header.correlation_id);
-    Ok(match api {
-        ApiKey::ApiVersions => {
-            encode(api, version, correlation_id, &api_versions::answer(context, body, version)?)
-        }
-        ApiKey::DescribeCluster => {
-            encode(api, version, correlation_id, &describe_cluster::answer(context, body, version)?)
-        }
-        ApiKey::FindCoordinator => {
-            encode(api, version, correlation_id, &find_coordinator::answer(context, body, version)?)
-        }
-        ApiKey::DescribeTopicPartitions => {
-            let answer = describe_topic_partitions::answer(context, body, version)?;
-            encode(api, version, correlation_id, &answer)
-        }
-        _ => unreachable!("the registry says who answers at once"),
+    macro_rules! answers {
+        ($($key:ident: $file:ident,)*) => {
+            match api {
+                $(ApiKey::$key => {
+                    let answer = $file::answer(context, body, version)?;
+                    encode(api, version, correlation_id, &answer)
+                })*
+                _ => unreachable!("the registry says who answers at once"),
+            }
+        };
+    }
+    Ok(answers! {
+        ApiVersions: api_versions,
+        DescribeCluster: describe_cluster,
+        FindCoordinator: find_coordinator,
+        DescribeTopicPartitions: describe_topic_partitions,
+        SaslHandshake: sasl_handshake,
+        DescribeAcls: describe_acls,
+        CreateAcls: create_acls,
+        DeleteAcls: delete_acls,
+        ElectLeaders: elect_leaders,
+        AlterPartitionReassignments: alter_partition_reassignments,
+        ListPartitionReassignments: list_partition_reassignments,
+        DescribeClientQuotas: describe_client_quotas,
+        AlterClientQuotas: alter_client_quotas,
+        DescribeUserScramCredentials: describe_user_scram_credentials,
+        UpdateFeatures: update_features,
+        DescribeTransactions: describe_transactions,
+        ListTransactions: list_transactions,
+        ListConfigResources: list_config_resources,
     })
+}
+
+/// The files of the APIs that are tasks, and the views that their bodies are parsed into.
+macro_rules! tasks {
+    ($with:ident) => {
+        $with! {
+            Metadata: metadata MetadataRequest,
+            CreateTopics: create_topics CreateTopicsRequest,
+            DeleteTopics: delete_topics DeleteTopicsRequest,
+            DescribeConfigs: describe_configs DescribeConfigsRequest,
+            DeleteRecords: delete_records DeleteRecordsRequest,
+            ListOffsets: list_offsets ListOffsetsRequest,
+            InitProducerId: init_producer_id InitProducerIdRequest,
+            OffsetForLeaderEpoch: offset_for_leader_epoch OffsetForLeaderEpochRequest,
+            AlterConfigs: alter_configs AlterConfigsRequest,
+            AlterReplicaLogDirs: alter_replica_log_dirs AlterReplicaLogDirsRequest,
+            DescribeLogDirs: describe_log_dirs DescribeLogDirsRequest,
+            CreatePartitions: create_partitions CreatePartitionsRequest,
+            IncrementalAlterConfigs: incremental_alter_configs IncrementalAlterConfigsRequest,
+            DescribeQuorum: describe_quorum DescribeQuorumRequest,
+            DescribeProducers: describe_producers DescribeProducersRequest,
+        }
+    };
 }
 
 /// Parses a body that a task will read again; gives what the request may cost.
@@ -158,47 +201,35 @@ fn check(
     body: Reader<'_>,
 ) -> Result<usize, ProtocolError> {
     use crate::protocol::{Parse as _, read};
-    let version = header.version;
-    Ok(match header.api {
-        ApiKey::Metadata => metadata::cost(context, &read::MetadataRequest::parse(body, version)?),
-        ApiKey::CreateTopics => {
-            create_topics::cost(&read::CreateTopicsRequest::parse(body, version)?)
-        }
-        ApiKey::DeleteTopics => {
-            delete_topics::cost(&read::DeleteTopicsRequest::parse(body, version)?)
-        }
-        ApiKey::DescribeConfigs => {
-            describe_configs::cost(&read::DescribeConfigsRequest::parse(body, version)?)
-        }
-        ApiKey::ListOffsets => list_offsets::cost(&read::ListOffsetsRequest::parse(body, version)?),
-        ApiKey::InitProducerId => {
-            read::InitProducerIdRequest::parse(body, version)?;
-            init_producer_id::ANSWER_BYTES
-        }
-        ApiKey::OffsetForLeaderEpoch => {
-            offset_for_leader_epoch::cost(&read::OffsetForLeaderEpochRequest::parse(body, version)?)
-        }
-        _ => unreachable!("the registry says who is a task"),
-    })
+    macro_rules! cost {
+        ($($key:ident: $file:ident $view:ident,)*) => {
+            match header.api {
+                $(ApiKey::$key => {
+                    let request = read::$view::parse(body, header.version)?;
+                    Ok($file::cost(context, &request))
+                })*
+                _ => unreachable!("the registry says who is a task"),
+            }
+        };
+    }
+    tasks!(cost)
 }
 
 fn task(context: &Rc<Context>, asked: Asked) -> Pending {
     let later = Rc::new(Later::default());
     let (context_, later_) = (Rc::clone(context), Rc::clone(&later));
-    context.shard.core().spawn(async move {
-        let context = context_;
-        let answer = match asked.api {
-            ApiKey::Metadata => metadata::answer(&context, &asked).await,
-            ApiKey::CreateTopics => create_topics::answer(&context, &asked).await,
-            ApiKey::DeleteTopics => delete_topics::answer(&context, &asked).await,
-            ApiKey::DescribeConfigs => describe_configs::answer(&context, &asked).await,
-            ApiKey::ListOffsets => list_offsets::answer(&context, &asked).await,
-            ApiKey::InitProducerId => init_producer_id::answer(&context, &asked).await,
-            ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch::answer(&context, &asked).await,
-            _ => unreachable!("the registry says who is a task"),
+    macro_rules! work {
+        ($($key:ident: $file:ident $view:ident,)*) => {
+            match asked.api {
+                $(ApiKey::$key => $file::answer(&context_, &asked).await,)*
+                _ => unreachable!("the registry says who is a task"),
+            }
         };
+    }
+    context.shard.core().spawn(async move {
+        let answer = tasks!(work);
         later_.set(answer);
-        context.bell.ring();
+        context_.bell.ring();
     });
     Pending::Later(later)
 }

@@ -1,16 +1,33 @@
 //! The one place where errors of the rooms become Kafka's codes. Matches are exhaustive: a new
 //! variant does not compile until someone has decided what clients see.
 
+use super::alter_client_quotas::QuotaError;
+use super::alter_replica_log_dirs::MoveError;
+use super::broker_logger::LoggerError;
 use super::describe_configs::DescribeError;
-use crate::broker::call::OffsetError;
+use crate::broker::call::{DeleteRecordsError, OffsetError};
 use crate::broker::control::ProducerIdError;
 use crate::broker::fetch::ReadError;
 use crate::broker::produce::ProduceError;
-use crate::controller::{AllocateError, CreateError, DeleteError};
+use crate::config::{DynamicError, GroupConfigError};
+use crate::controller::{
+    AllocateError, AlterError, CreateError, DeleteError, ElectError, Election, FeatureUpdateError,
+    GrowError, ReassignError,
+};
+use crate::limits::DESCRIBED_ROWS_MAX;
 use crate::log::{LogError, ProducerError, StageError};
 use crate::model::ErrorCode;
 use crate::record::batch::HeaderError;
 use crate::record::{BatchError, BuildError, RecordFault, UnpackError};
+
+/// What is told where the metadata could not be changed.
+pub const METADATA_LOG_FAILED: &str = "the metadata log cannot be written; see the broker's log";
+
+/// An answer would be larger than any client can want.
+pub fn too_many_rows() -> (ErrorCode, String) {
+    let text = format!("one answer describes at most {DESCRIBED_ROWS_MAX} rows; ask for fewer");
+    (ErrorCode::PolicyViolation, text)
+}
 
 /// What a client sees of an error: a code, and which record it was, if one was.
 pub trait ToCode {
@@ -165,9 +182,13 @@ impl ToCode for DescribeError {
         match self {
             Self::Name(_) => ErrorCode::InvalidTopicException,
             Self::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
-            Self::OtherBroker { .. } | Self::NoBrokerId(_) | Self::Kind(_) => {
-                ErrorCode::InvalidRequest
-            }
+            Self::OtherBroker { .. }
+            | Self::OtherLogger { .. }
+            | Self::BrokerIsNoNumber(_)
+            | Self::NoBrokerId
+            | Self::NoGroupName
+            | Self::NoSubscriptionName
+            | Self::Kind { .. } => ErrorCode::InvalidRequest,
             Self::Value(_) => ErrorCode::InvalidConfig,
             Self::AnswerTooLarge => ErrorCode::PolicyViolation,
         }
@@ -186,6 +207,156 @@ impl ToCode for DeleteError {
             Self::UnknownName => ErrorCode::UnknownTopicOrPartition,
             Self::UnknownId => ErrorCode::UnknownTopicId,
             Self::BatchTooLarge => ErrorCode::PolicyViolation,
+        }
+    }
+}
+
+impl ToCode for GrowError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::DuplicateName => ErrorCode::InvalidRequest,
+            Self::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
+            Self::SameCount(_) | Self::NoIncrease { .. } => ErrorCode::InvalidPartitions,
+            Self::AssignmentCount { .. } | Self::Assignment(_) => {
+                ErrorCode::InvalidReplicaAssignment
+            }
+            Self::Placement(_) => ErrorCode::InvalidReplicationFactor,
+            Self::BatchTooLarge => ErrorCode::PolicyViolation,
+        }
+    }
+}
+
+impl ToCode for AlterError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::DuplicateResource
+            | Self::DuplicateKeys
+            | Self::NullValues(_)
+            | Self::UnknownResourceType(_)
+            | Self::UnknownOperation(_)
+            | Self::BrokerIsNoNumber(_)
+            | Self::OtherBroker { .. }
+            | Self::BrokerLogger
+            | Self::NoClientMetrics
+            | Self::NoTopicName
+            | Self::NoGroupName => ErrorCode::InvalidRequest,
+            Self::NoList { .. } | Self::NoBrokerConfig(_) | Self::Topic(_) | Self::Together(_) => {
+                ErrorCode::InvalidConfig
+            }
+            Self::TopicName(_) => ErrorCode::InvalidTopicException,
+            Self::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
+            Self::Group(error) => error.code(),
+            Self::Broker(error) => error.code(),
+            Self::BatchTooLarge => ErrorCode::PolicyViolation,
+        }
+    }
+}
+
+impl ToCode for DynamicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unknown(_) => ErrorCode::InvalidConfig,
+            // KAFKA-13609: Kafka would rather say INVALID_CONFIG, and does not.
+            Self::ReadOnly(_)
+            | Self::ListenerOnly(_)
+            | Self::PerBroker(_)
+            | Self::RestartOnly(_)
+            | Self::Refused { .. }
+            | Self::Value(_) => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl ToCode for GroupConfigError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unknown(_)
+            | Self::Value(_)
+            | Self::TooSmall { .. }
+            | Self::TooLarge { .. }
+            | Self::SessionTooShort { .. } => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+impl ToCode for DeleteRecordsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::InternalTopic => ErrorCode::InvalidTopicException,
+            Self::OnlyCompacted => ErrorCode::PolicyViolation,
+            Self::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            Self::Log(error) => error.code(),
+            Self::NotDurable => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl ToCode for MoveError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownDirectory(_) => ErrorCode::LogDirNotFound,
+            Self::UnknownPartition { .. } => ErrorCode::UnknownTopicOrPartition,
+            Self::NotServed { .. } => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl ToCode for ElectError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownTopic(_) | Self::UnknownPartition { .. } => {
+                ErrorCode::UnknownTopicOrPartition
+            }
+            Self::NotNeeded => ErrorCode::ElectionNotNeeded,
+            Self::NoLeader(Election::Preferred) => ErrorCode::PreferredLeaderNotAvailable,
+            Self::NoLeader(Election::Unclean) => ErrorCode::EligibleLeadersNotAvailable,
+        }
+    }
+}
+
+impl ToCode for ReassignError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownTopic(_) | Self::UnknownPartition { .. } => {
+                ErrorCode::UnknownTopicOrPartition
+            }
+            Self::NothingInProgress => ErrorCode::NoReassignmentInProgress,
+            Self::Assignment(_) | Self::Move => ErrorCode::InvalidReplicaAssignment,
+        }
+    }
+}
+
+impl ToCode for FeatureUpdateError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Version { .. } => ErrorCode::InvalidUpdateVersion,
+        }
+    }
+}
+
+impl ToCode for QuotaError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoEntity
+            | Self::UnknownEntity(_)
+            | Self::Combination
+            | Self::UnknownKey(_)
+            | Self::NotServed { .. } => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl ToCode for LoggerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownLogger(_) | Self::UnknownLevel { .. } => ErrorCode::InvalidConfig,
+            Self::NoNumber(_)
+            | Self::OtherBroker { .. }
+            | Self::Root
+            | Self::Operation(_)
+            | Self::UnknownOperation(_)
+            | Self::Fixed => ErrorCode::InvalidRequest,
         }
     }
 }

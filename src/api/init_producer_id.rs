@@ -8,7 +8,12 @@ use crate::model::ErrorCode;
 use crate::protocol::{Parse as _, read, write};
 
 /// What an answer takes.
-pub const ANSWER_BYTES: usize = 64;
+const ANSWER_BYTES: usize = 64;
+
+/// What answering may cost.
+pub fn cost(_context: &Context, _request: &read::InitProducerIdRequest<'_>) -> usize {
+    ANSWER_BYTES
+}
 
 pub async fn answer(context: &Context, asked: &Asked) -> Vec<u8> {
     let (is_transactional, producer_id, producer_epoch) = asked.read(|body| {

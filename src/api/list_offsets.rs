@@ -18,7 +18,7 @@ use std::collections::btree_map::Entry as Place;
 const PARTITION_BYTES: usize = 256;
 
 /// What answering may cost.
-pub fn cost(request: &read::ListOffsetsRequest<'_>) -> usize {
+pub fn cost(_context: &Context, request: &read::ListOffsetsRequest<'_>) -> usize {
     request.topics.iter().map(|topic| (topic.partitions.len() + 1) * PARTITION_BYTES).sum()
 }
 

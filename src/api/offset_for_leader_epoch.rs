@@ -24,7 +24,7 @@ struct Wanted {
 }
 
 /// What answering may cost.
-pub fn cost(request: &read::OffsetForLeaderEpochRequest<'_>) -> usize {
+pub fn cost(_context: &Context, request: &read::OffsetForLeaderEpochRequest<'_>) -> usize {
     request.topics.iter().map(|topic| (topic.partitions.len() + 1) * PARTITION_BYTES).sum()
 }
 

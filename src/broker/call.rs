@@ -5,8 +5,8 @@ use super::letter::{Letter, Ticket};
 use super::questions::{Question, Said};
 use super::shard::Shard;
 use crate::controller::Delta;
-use crate::log::LogError;
-use crate::model::{LeaderEpoch, Offset, Timestamp, TopicName};
+use crate::log::{CheckpointKind, LogError, ProducerEntry};
+use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicName};
 use crate::runtime::sync::{Promise, promise};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -16,6 +16,16 @@ use std::sync::Arc;
 pub enum Call {
     /// About offsets of these partitions. To their owner.
     Questions(Vec<Question>),
+    /// Delete the records below an offset. To the partition's owner.
+    DeleteRecords { topic: TopicId, partition: i32, offset: i64 },
+    /// Which producers does it remember? To the partition's owner.
+    Producers { topic: TopicId, partition: i32 },
+    /// Where do partitions lie, and how large are they? To every shard.
+    Sizes,
+    /// Where does the metadata log stand? To the controller's shard.
+    Quorum,
+    /// Write down where all logs begin. To the controller's shard.
+    SaveLogStarts,
     /// Change the cluster's metadata. To the controller's shard.
     Command(super::control::Command),
     /// The cluster's metadata has changed, and its log ends here. To every shard.
@@ -36,6 +46,13 @@ pub enum Call {
 pub enum Reply {
     /// In the order of the questions.
     Said(Vec<Said>),
+    DeleteRecords(Result<Offset, DeleteRecordsError>),
+    /// `None`: it is not here.
+    Producers(Option<Vec<ProducerEntry>>),
+    Sizes(Vec<PartitionSize>),
+    Quorum(QuorumState),
+    /// Whether that succeeded.
+    Saved(bool),
     Command(super::control::Outcome),
     Done,
     Opened(Result<super::open::OpenReport, String>),
@@ -80,6 +97,39 @@ pub enum OffsetError {
     UnknownEpoch { client: LeaderEpoch, ours: LeaderEpoch },
     #[error("{0}")]
     Log(Arc<LogError>),
+}
+
+/// Why records are not deleted.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeleteRecordsError {
+    #[error("this server does not host this topic-partition")]
+    UnknownPartition,
+    #[error("the records of internal topics are the broker's own")]
+    InternalTopic,
+    #[error("the topic is compacted (cleanup.policy), and its records are not deleted")]
+    OnlyCompacted,
+    #[error("offset {offset} is not between 0 and the high watermark {high_watermark}")]
+    OutOfRange { offset: Offset, high_watermark: Offset },
+    #[error("{0}")]
+    Log(Arc<LogError>),
+    #[error("where the log begins now could not be written down; see the broker's log")]
+    NotDurable,
+}
+
+/// Where a partition lies, and how large it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionSize {
+    pub topic: TopicName,
+    pub partition: i32,
+    pub directory: PathBuf,
+    pub bytes: u64,
+}
+
+/// Where the metadata log stands. One node commits what it has synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuorumState {
+    pub term: LeaderEpoch,
+    pub log_end_offset: Offset,
 }
 
 /// How far a partition is durable, for the checkpoint files.
@@ -144,6 +194,29 @@ impl Shard {
     async fn answer(self: &Rc<Self>, call: Call) -> Reply {
         match call {
             Call::Questions(questions) => Reply::Said(self.answer_questions(&questions).await),
+            Call::DeleteRecords { topic, partition, offset } => {
+                Reply::DeleteRecords(match self.partition(topic, partition) {
+                    Some(found) => found.delete_records(offset),
+                    None => Err(DeleteRecordsError::UnknownPartition),
+                })
+            }
+            Call::Producers { topic, partition } => {
+                let now = self.core().wall();
+                let found = self.partition(topic, partition);
+                Reply::Producers(found.map(|found| found.producers(now)))
+            }
+            Call::Sizes => {
+                let partitions = self.partitions.borrow();
+                Reply::Sizes(partitions.values().map(|partition| partition.size()).collect())
+            }
+            Call::Quorum => {
+                let host = self.controller.get().expect("asked of the controller's shard");
+                let (term, log_end_offset) = (host.term(), host.offset());
+                Reply::Quorum(QuorumState { term, log_end_offset })
+            }
+            Call::SaveLogStarts => {
+                Reply::Saved(self.save_checkpoints(&[CheckpointKind::LogStart]).await)
+            }
             Call::Command(command) => Reply::Command(self.command_here(command).await),
             Call::Changes { delta, offset } => {
                 self.apply(&delta, offset).await;

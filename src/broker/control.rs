@@ -11,15 +11,16 @@
 use super::call::{Call, PartitionCheckpoint, Reply};
 use super::checkpoints::CHECKPOINTS;
 use super::directories::OfflineDirectory;
+use super::plans;
 use super::shard::Shard;
 use crate::base::Pieces;
 use crate::base::crc32c::Crc32c;
 use crate::controller::{
-    AllocateError, ApplyError, Controller, CreateError, CreatedTopic, DeleteOutcome, DeleteTarget,
-    Delta, NewTopic, Plan, ProducerIdBlock, Records, Registration,
+    AllocateError, AlterError, ApplyError, Controller, CreateError, CreatedTopic, DeleteOutcome,
+    DeleteTarget, Delta, GrowError, NewTopic, Plan, ProducerIdBlock, Records, Registration,
 };
 use crate::log::{Flush, Log, LogDir, LogError, Part, Read, ReadRange, StageError};
-use crate::model::{LeaderEpoch, NodeId, Offset, ProducerId, Timestamp, TopicName};
+use crate::model::{LeaderEpoch, NodeId, Offset, ProducerId, ResourceType, Timestamp, TopicName};
 use crate::protocol::{Parse as _, Reader, RequestHeader, read};
 use crate::record::{
     BatchBuilder, BatchHeader, CRC_FROM, HEADER_BYTES, LeaderChange, NewRecord, Scratch, walk,
@@ -48,6 +49,18 @@ pub enum Command {
         frame: Chain,
         version: i16,
     },
+    CreatePartitions {
+        frame: Chain,
+        version: i16,
+    },
+    AlterConfigs {
+        frame: Chain,
+        version: i16,
+    },
+    IncrementalAlterConfigs {
+        frame: Chain,
+        version: i16,
+    },
     /// Topics that a client named and that do not exist.
     AutoCreate {
         names: Vec<String>,
@@ -59,6 +72,9 @@ pub enum Command {
 pub enum Outcome {
     Created(Vec<(String, Result<CreatedTopic, CreateError>)>),
     Deleted(Vec<DeleteOutcome>),
+    Grown(Vec<(String, Result<(), GrowError>)>),
+    /// By type and name of the resource.
+    Altered(Vec<(i8, String, Result<(), AlterError>)>),
     ProducerIds(Result<ProducerIdBlock, AllocateError>),
     /// The metadata log took nothing: the command did not happen.
     Failed(Arc<ControlError>),
@@ -134,6 +150,11 @@ impl ControllerHost {
             }
         }
         Ok(())
+    }
+
+    /// Term of this leader of the metadata log.
+    pub fn term(&self) -> LeaderEpoch {
+        self.term
     }
 
     pub fn broker_epoch(&self) -> i64 {
@@ -297,6 +318,18 @@ fn apply_batch(
     Ok(())
 }
 
+/// Says whose settings have changed: an operator looks for this when something else has.
+fn tell_altered(resources: &[(i8, String, Result<(), AlterError>)]) {
+    for (code, name, _) in resources.iter().filter(|(.., result)| result.is_ok()) {
+        match ResourceType::from_code(*code) {
+            Some(ResourceType::Topic) => tracing::info!("settings of topic {name} were changed"),
+            Some(ResourceType::Group) => tracing::info!("settings of group {name} were changed"),
+            _ if name.is_empty() => tracing::info!("settings of all brokers were changed"),
+            _ => tracing::info!("settings of broker {name} were changed"),
+        }
+    }
+}
+
 fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the kernel has random bytes");
@@ -319,9 +352,13 @@ impl Shard {
         let (records, outcome) = host.plan(&command);
         match self.commit_everywhere(&host, &records).await {
             Ok(()) => {
-                // A new topic of the name must not begin where the old one ended.
-                if matches!(outcome, Outcome::Deleted(_)) && !records.is_empty() {
-                    self.save_checkpoints(&CHECKPOINTS).await;
+                match &outcome {
+                    // A new topic of the name must not begin where the old one ended.
+                    Outcome::Deleted(_) if !records.is_empty() => {
+                        self.save_checkpoints(&CHECKPOINTS).await;
+                    }
+                    Outcome::Altered(resources) if !records.is_empty() => tell_altered(resources),
+                    _ => {}
                 }
                 outcome
             }
@@ -378,6 +415,15 @@ impl ControllerHost {
                 let Plan { records, outcome } = machine.on_delete_topics(&targets);
                 (records, Outcome::Deleted(outcome))
             }),
+            Command::CreatePartitions { frame, version } => {
+                with_body(frame, |body| plans::create_partitions(&machine, body, *version))
+            }
+            Command::AlterConfigs { frame, version } => {
+                with_body(frame, |body| plans::alter_configs(&machine, body, *version))
+            }
+            Command::IncrementalAlterConfigs { frame, version } => {
+                with_body(frame, |body| plans::incremental_alter_configs(&machine, body, *version))
+            }
             Command::AutoCreate { names } => {
                 // Another client may have been faster.
                 let missing = names.iter().map(String::as_str);

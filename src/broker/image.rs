@@ -4,6 +4,7 @@
 use super::call::PartitionCheckpoint;
 use super::partition::Partition;
 use super::shard::Shard;
+use crate::config::Layers;
 use crate::controller::{Change, Delta, Topic};
 use crate::log::{Log, LogDir, LogSpec};
 use crate::model::Offset;
@@ -22,11 +23,26 @@ impl Shard {
                 Change::TopicCreated(topic) => self.add_partitions(topic),
                 Change::TopicChanged(topic) => self.update_partitions(topic),
                 Change::TopicRemoved(topic) => self.remove_partitions(topic).await,
+                Change::Config(layers) => self.follow(layers),
                 Change::Brokers(_)
                 | Change::Features(_)
-                | Change::Config(_)
+                | Change::GroupConfig(..)
                 | Change::ProducerIds(_) => {}
             }
+        }
+    }
+
+    /// Takes the broker's settings that change while it runs. What topics follow comes with the
+    /// topics.
+    pub(super) fn follow(&self, layers: &Layers) {
+        if !self.live.follow(layers) {
+            return;
+        }
+        let partitions: Vec<_> = self.partitions.borrow().values().cloned().collect();
+        for partition in partitions {
+            let Some(topic) = self.image().topic_by_id(partition.topic).cloned() else { continue };
+            let Some(info) = topic.partitions.get(partition.index as usize) else { continue };
+            partition.update(self.settings(&topic.config), info.leader_epoch);
         }
     }
 

@@ -17,6 +17,7 @@ pub mod directories;
 pub mod fetch;
 pub mod fetch_session;
 pub mod letter;
+pub mod live_settings;
 pub mod metrics;
 pub mod open;
 pub mod partition;
@@ -27,12 +28,13 @@ pub mod questions;
 mod flush_policy_tests;
 mod image;
 mod maintenance;
+mod plans;
 mod shard;
 mod topic_settings;
 
 #[cfg(test)]
 mod partition_tests;
 
-pub use control::ControllerHost;
+pub use control::{CONTROLLER_SHARD, ControllerHost};
 pub use metrics::Metrics;
 pub use shard::{Above, Arrival, Facts, Listener, Shard};

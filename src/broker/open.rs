@@ -63,6 +63,7 @@ impl Shard {
             self.core().spawn(Rc::clone(self).keep_directory(Rc::clone(dir)));
         }
         self.log_dirs.borrow_mut().clone_from(&dirs);
+        self.live.follow(opening.image.layers());
         let tasks = RefCell::new(self.tasks(&opening));
         *self.image.borrow_mut() = Some(opening.image.clone());
         self.metadata_offset.set(opening.metadata_offset);

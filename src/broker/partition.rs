@@ -4,7 +4,9 @@
 //! batch is answered when the log end offset has passed it (and, where the topic says so, when it
 //! is on disk). No borrow of the log lives across an await.
 
-use super::call::{FoundOffset, OffsetError, OffsetQuery, PartitionCheckpoint};
+use super::call::{
+    DeleteRecordsError, FoundOffset, OffsetError, OffsetQuery, PartitionCheckpoint, PartitionSize,
+};
 use super::fetch::{Read, ReadError, ReadOutcome, ReadPart, Watch, Watchers};
 use super::letter::Ticket;
 use super::produce::{AppendOutcome, AppendPart, Appended, ProduceError};
@@ -13,7 +15,8 @@ use super::topic_settings::{Repacked, TopicSettings};
 use crate::base::Instant;
 use crate::limits::SCRATCH_BYTES_KEPT;
 use crate::log::{
-    Flush, FlushJob, Flushed, Log, LogError, Part, Read as LogRead, ReadNow, ReadRange, Staged,
+    Flush, FlushJob, Flushed, Log, LogError, Part, ProducerEntry, Read as LogRead, ReadNow,
+    ReadRange, Staged,
 };
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicName};
 use crate::record::{TimestampType, ValidBatch};
@@ -24,6 +27,9 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// What DeleteRecords calls the high watermark.
+const TO_HIGH_WATERMARK: i64 = -1;
 
 /// A partition that this shard owns.
 pub struct Partition {
@@ -561,6 +567,41 @@ impl Partition {
         }
         let undefined = (LeaderEpoch::NONE, Offset(-1));
         Ok(self.log.borrow().end_offset_for_epoch(epoch).unwrap_or(undefined))
+    }
+
+    /// DeleteRecords: nothing below `to` is read again; -1 is the high watermark. Gives where the
+    /// log starts then. Files go with the next round of retention.
+    pub fn delete_records(&self, to: i64) -> Result<Offset, DeleteRecordsError> {
+        let upper = self.high_watermark();
+        let mut log = self.log.borrow_mut();
+        let config = log.config();
+        if config.is_compacted && !config.is_deleted {
+            return Err(DeleteRecordsError::OnlyCompacted);
+        }
+        let to = if to == TO_HIGH_WATERMARK { upper } else { Offset(to) };
+        if to < Offset::ZERO || to > upper {
+            return Err(DeleteRecordsError::OutOfRange { offset: to, high_watermark: upper });
+        }
+        if let Some(error) = log.failure() {
+            return Err(DeleteRecordsError::Log(Arc::new(error)));
+        }
+        Ok(log.advance_log_start(to))
+    }
+
+    /// The producers that the partition remembers, in the order of their ids.
+    pub fn producers(&self, now: Timestamp) -> Vec<ProducerEntry> {
+        self.log.borrow().producers().known_entries(now).copied().collect()
+    }
+
+    /// Where the partition lies, and how large it is.
+    pub fn size(&self) -> PartitionSize {
+        let log = self.log.borrow();
+        PartitionSize {
+            topic: self.name.clone(),
+            partition: self.index,
+            directory: log.directory().to_path_buf(),
+            bytes: log.size_bytes(),
+        }
     }
 
     /// How far the partition is durable.

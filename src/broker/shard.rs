@@ -6,6 +6,7 @@ use super::control::ControllerHost;
 use super::fetch::Fetchers;
 use super::fetch_session::{SessionCache, SessionLimits};
 use super::letter::{DoorNote, Letter};
+use super::live_settings::LiveSettings;
 use super::metrics::Metrics;
 use super::partition::Partition;
 use super::produce::Produces;
@@ -81,6 +82,8 @@ pub struct Shard {
     pub facts: Arc<Facts>,
     /// This core's copy of the cluster's metadata; there from the moment the logs are opened.
     pub(super) image: RefCell<Option<Image>>,
+    /// Settings of the broker that change while it runs.
+    pub live: LiveSettings,
     /// End of the metadata log, as far as the image follows it.
     pub(super) metadata_offset: Cell<Offset>,
     pub(super) log_dirs: RefCell<Vec<Rc<LogDir>>>,
@@ -114,11 +117,13 @@ impl Shard {
     pub fn new(core: Core, port: Rc<Port<Letter>>, facts: Arc<Facts>) -> Rc<Self> {
         port.attach(&core);
         let sessions = sessions(&facts.config, &port);
+        let live = LiveSettings::new(&facts.config);
         let shard = Rc::new(Self {
             core,
             port,
             facts,
             image: RefCell::default(),
+            live,
             metadata_offset: Cell::new(Offset(-1)),
             log_dirs: RefCell::default(),
             partitions: RefCell::default(),
@@ -193,7 +198,7 @@ impl Shard {
 
     pub(super) fn settings(&self, config: &TopicConfig) -> TopicSettings {
         let broker = &self.facts.config;
-        TopicSettings::new(config, broker.strict_records, broker.producer_id_expiration)
+        TopicSettings::new(config, broker.strict_records, self.live.producer_id_expiration())
     }
 
     /// Opens letters as long as the core runs.

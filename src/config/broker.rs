@@ -46,7 +46,6 @@ pub struct BrokerConfig {
     pub fetch_sessions_max: u32,
     pub describe_partitions_max: u32,
 
-    pub recovery_threads_per_dir: u32,
     pub retention_check_interval: Duration,
     pub recovery_point_checkpoint_interval: Duration,
     pub start_offset_checkpoint_interval: Duration,
@@ -127,7 +126,6 @@ impl BrokerConfig {
             fetch_bytes_max: read.size("fetch.max.bytes"),
             fetch_sessions_max: read.size("max.incremental.fetch.session.cache.slots"),
             describe_partitions_max: read.size("max.request.partition.size.limit"),
-            recovery_threads_per_dir: read.size("num.recovery.threads.per.data.dir"),
             retention_check_interval: read.time("log.retention.check.interval.ms"),
             recovery_point_checkpoint_interval: read
                 .time("log.flush.offset.checkpoint.interval.ms"),

@@ -3,13 +3,13 @@
 
 use super::kind::Check;
 use super::setting::{Disposition, Scope, Setting, Update};
-use super::table::{broker_settings, topic_settings};
+use super::table::{broker_settings, group_settings, topic_settings};
 
 /// One setting, as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     pub key: &'static str,
-    /// `broker` or `topic`.
+    /// `broker`, `topic` or `group`.
     pub scope: &'static str,
     /// Kafka's name of the type.
     pub kind: &'static str,
@@ -17,22 +17,26 @@ pub struct Listed {
     pub default: Option<&'static str>,
     /// The values of its type that it may have.
     pub allowed: String,
-    /// How it changes: `read-only` (at a start), `per-broker`, `cluster-wide`, `per-topic`.
+    /// How it changes: `read-only` (at a start), `per-broker`, `cluster-wide`, `per-topic`,
+    /// `per-group`.
     pub update: &'static str,
     pub is_sensitive: bool,
     pub disposition: Disposition,
     pub doc: &'static str,
 }
 
-/// All settings: the broker's, then those of topics, each in the order of their keys.
+/// All settings: the broker's, those of topics, those of groups, each in the order of their keys.
 pub fn catalog() -> Vec<Listed> {
-    broker_settings().iter().chain(topic_settings()).map(|row| listed(row)).collect()
+    rows().map(listed).collect()
 }
 
-/// The settings of this name, of the broker and of topics.
+/// The settings of this name, of the broker, of topics and of groups.
 pub fn explain(key: &str) -> Vec<Listed> {
-    let rows = broker_settings().iter().chain(topic_settings());
-    rows.filter(|row| row.key == key).map(|row| listed(row)).collect()
+    rows().filter(|row| row.key == key).map(listed).collect()
+}
+
+fn rows() -> impl Iterator<Item = &'static Setting> {
+    broker_settings().iter().chain(topic_settings()).chain(group_settings()).copied()
 }
 
 fn listed(row: &'static Setting) -> Listed {
@@ -41,6 +45,7 @@ fn listed(row: &'static Setting) -> Listed {
         Scope::Broker(Update::PerBroker) => ("broker", "per-broker"),
         Scope::Broker(Update::ClusterWide) => ("broker", "cluster-wide"),
         Scope::Topic(_) => ("topic", "per-topic"),
+        Scope::Group { .. } => ("group", "per-group"),
     };
     Listed {
         key: row.key,
@@ -65,7 +70,8 @@ mod tests {
     #[test]
     fn every_setting_is_listed_once_with_what_follows_from_it() {
         let all = catalog();
-        assert_eq!(all.len(), broker_settings().len() + topic_settings().len());
+        let lengths = [broker_settings(), topic_settings(), group_settings()].map(<[_]>::len);
+        assert_eq!(all.len(), lengths.iter().sum::<usize>());
         let find = |key: &str| all.iter().find(|listed| listed.key == key).unwrap();
         assert_eq!(find("num.partitions").disposition, Disposition::Live);
         assert!(matches!(find("num.io.threads").disposition, Disposition::Ignored(_)));

@@ -35,6 +35,8 @@ pub enum Check {
     GzipLevel,
     /// `*`, or `partition:broker` entries.
     ThrottledReplicas,
+    /// `earliest`, `latest`, or `by_duration:` and an ISO 8601 duration.
+    OffsetReset,
 }
 
 /// A value of a setting, parsed.
@@ -149,6 +151,9 @@ impl Check {
                      [partitionId]:[brokerId],[partitionId]:[brokerId],..."
                 ))
             }
+            (Self::OffsetReset, Value::Text(text)) if !is_offset_reset(text) => refuse(
+                "must be earliest, latest, or by_duration: with an ISO 8601 duration".to_owned(),
+            ),
             _ => Ok(()),
         }
     }
@@ -167,6 +172,7 @@ impl fmt::Display for Check {
             Self::NonEmpty => f.write_str("not empty"),
             Self::GzipLevel => f.write_str("1 to 9, or -1"),
             Self::ThrottledReplicas => f.write_str("*, or partition:broker entries"),
+            Self::OffsetReset => f.write_str("earliest, latest, or by_duration:PnDTnHnMnS"),
         }
     }
 }
@@ -216,6 +222,18 @@ fn parse_list(key: &str, text: &str) -> Result<Vec<String>, ValueError> {
         }
     }
     Ok(entries)
+}
+
+fn is_offset_reset(text: &str) -> bool {
+    let is_duration = |text: &str| {
+        let digits = text.bytes().any(|byte| byte.is_ascii_digit());
+        let legal = |byte: u8| byte.is_ascii_digit() || b"PTDHMS.".contains(&byte);
+        text.starts_with('P') && digits && text.bytes().all(legal)
+    };
+    match text.split_once(':') {
+        None => matches!(text, "earliest" | "latest"),
+        Some((word, duration)) => word == "by_duration" && is_duration(duration),
+    }
 }
 
 fn are_throttled(entries: &[String]) -> bool {

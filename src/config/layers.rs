@@ -30,6 +30,9 @@ pub enum Source {
     DynamicDefaultBroker = 3,
     StaticBroker = 4,
     Default = 5,
+    /// The levels of the broker's log.
+    BrokerLogger = 6,
+    Group = 8,
 }
 
 impl Layers {
@@ -62,7 +65,7 @@ impl Layers {
     pub fn topic_default(&self, row: &Setting) -> Result<Value, ValueError> {
         let synonyms: &[Synonym] = match row.scope {
             Scope::Topic(synonyms) => synonyms,
-            Scope::Broker(_) => &[],
+            Scope::Broker(_) | Scope::Group { .. } => &[],
         };
         for synonym in synonyms {
             let broker = broker_setting(synonym.key).expect("a synonym is a row of the table");

@@ -17,7 +17,9 @@ mod broker;
 mod catalog;
 mod cores;
 mod describe;
+mod dynamic;
 mod environment;
+mod group;
 mod keys;
 mod kind;
 mod layers;
@@ -34,7 +36,11 @@ mod topic;
 pub use broker::{BrokerConfig, ConnectionLimits};
 pub use catalog::{Listed, catalog, explain};
 pub use cores::{AppendPath, Cores};
-pub use describe::{Entry, SynonymEntry, describe_broker, describe_topic};
+pub use describe::{
+    Entry, SynonymEntry, describe_broker, describe_default_broker, describe_group, describe_topic,
+};
+pub use dynamic::{DynamicError, DynamicLayer, ListChange, check_dynamic};
+pub use group::{GroupConfigError, check_group_overrides};
 pub use kind::{Check, Kind, Value, ValueError};
 pub use layers::{Layers, Source, Texts};
 pub use listener::{Endpoint, ListenerError, Listeners, SecurityProtocol};

@@ -22,6 +22,18 @@ pub enum Scope {
     Broker(Update),
     /// A topic's; without a value of its own it follows the first of these that has one.
     Topic(&'static [Synonym]),
+    /// A group's; without a value of its own it follows this broker's setting.
+    Group {
+        follows: Option<&'static str>,
+        bounds: Bounds,
+    },
+}
+
+/// The broker's settings between which a group's setting lies.
+#[derive(Debug)]
+pub struct Bounds {
+    pub min: Option<&'static str>,
+    pub max: Option<&'static str>,
 }
 
 /// How a broker's setting can change while it runs.

@@ -2,9 +2,10 @@
 
 use super::broker::Broker;
 use super::controller::Controller;
+use super::image::Image;
 use super::plan::{BATCH_RECORDS_MAX, Encoder, Plan, Records};
 use crate::config::{Texts, TopicConfigError, check_topic_overrides};
-use crate::model::{LeaderEpoch, NodeId, TopicId, TopicName, TopicNameError, Uuid};
+use crate::model::{LeaderEpoch, NodeId, ResourceType, TopicId, TopicName, TopicNameError, Uuid};
 use crate::protocol::{read, write};
 use std::collections::BTreeMap;
 
@@ -16,7 +17,6 @@ const ID_DRAWS_MAX: usize = 1000;
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// A number that the client leaves to the broker.
 const UNSET: i32 = -1;
-const RESOURCE_TOPIC: i8 = 2;
 
 /// A topic that a client asks for, not yet checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +115,8 @@ pub enum AssignmentError {
 pub enum PlacementError {
     #[error(
         "Unable to replicate the partition {factor} time(s): The target replication factor of \
-         {factor} cannot be reached because only {brokers} broker(s) are registered."
+         {factor} cannot be reached because only {brokers} broker(s) are registered \
+         or some brokers have all their log directories cordoned."
     )]
     TooFewBrokers { factor: i32, brokers: usize },
     #[error(
@@ -126,7 +127,7 @@ pub enum PlacementError {
 }
 
 /// Where the replicas of a topic lie: one list a partition.
-type Placement = Vec<Vec<NodeId>>;
+pub(super) type Placement = Vec<Vec<NodeId>>;
 
 impl Controller {
     /// Works a CreateTopics request out: one outcome a name, in the order of the request, and the
@@ -242,15 +243,24 @@ impl Controller {
         if partitions < 1 {
             return Err(CreateError::Partitions);
         }
+        Ok(self.place_anywhere(factor, partitions as usize)?)
+    }
+
+    /// Places replicas where the controller likes.
+    pub(super) fn place_anywhere(
+        &self,
+        factor: i32,
+        partitions: usize,
+    ) -> Result<Placement, PlacementError> {
         let brokers = self.image.brokers();
         if usize::try_from(factor).is_ok_and(|factor| factor > brokers.len()) {
-            return Err(PlacementError::TooFewBrokers { factor, brokers: brokers.len() }.into());
+            return Err(PlacementError::TooFewBrokers { factor, brokers: brokers.len() });
         }
         let active = brokers.iter().find(|(_, broker)| broker.is_active());
         let (&node, _) = active.ok_or(PlacementError::NoActiveBroker { factor })?;
         // One broker is all there is, so that every replica list is this one node.
         assert!(factor == 1 && brokers.len() == 1);
-        Ok(vec![vec![node]; partitions as usize])
+        Ok(vec![vec![node]; partitions])
     }
 
     fn place_as_assigned(
@@ -276,25 +286,15 @@ impl Controller {
         }
     }
 
-    fn check_replicas(
+    /// Whether these brokers can hold the replicas of one partition; `factor` is what the topic's
+    /// other partitions have.
+    pub(super) fn check_replicas(
         &self,
         partition: i32,
         replicas: &[i32],
         factor: Option<usize>,
     ) -> Result<(), AssignmentError> {
-        if replicas.is_empty() {
-            return Err(AssignmentError::NoReplica);
-        }
-        let mut sorted = replicas.to_vec();
-        sorted.sort_unstable();
-        for (index, &id) in sorted.iter().enumerate() {
-            if !self.image.brokers().contains_key(&NodeId(id)) {
-                return Err(AssignmentError::UnknownBroker(id));
-            }
-            if index > 0 && sorted[index - 1] == id {
-                return Err(AssignmentError::DoubleBroker(id));
-            }
-        }
+        Self::check_brokers(&self.image, replicas)?;
         if let Some(before) = factor.filter(|&before| before != replicas.len()) {
             return Err(AssignmentError::UnevenReplicas { found: replicas.len(), before });
         }
@@ -305,6 +305,24 @@ impl Controller {
         } else {
             Err(AssignmentError::NoActiveBroker(partition))
         }
+    }
+
+    /// Whether every one of these is a broker, and none is named twice.
+    pub(super) fn check_brokers(image: &Image, replicas: &[i32]) -> Result<(), AssignmentError> {
+        if replicas.is_empty() {
+            return Err(AssignmentError::NoReplica);
+        }
+        let mut sorted = replicas.to_vec();
+        sorted.sort_unstable();
+        for (index, &id) in sorted.iter().enumerate() {
+            if !image.brokers().contains_key(&NodeId(id)) {
+                return Err(AssignmentError::UnknownBroker(id));
+            }
+            if index > 0 && sorted[index - 1] == id {
+                return Err(AssignmentError::DoubleBroker(id));
+            }
+        }
+        Ok(())
     }
 
     /// An id that no topic has, that Kafka does not reserve, and that no command line takes for an
@@ -326,27 +344,38 @@ impl Controller {
         encoder.push(write::TopicRecord { name: name.into(), topic_id: topic.id });
         for (key, value) in &topic.overrides {
             encoder.push(write::ConfigRecord {
-                resource_type: RESOURCE_TOPIC,
+                resource_type: ResourceType::Topic.code(),
                 resource_name: name.into(),
                 name: key.into(),
                 value: Some(value.into()),
             });
         }
         for (partition, replicas) in (0..).zip(placement) {
-            let active = |node: &&NodeId| self.image.brokers()[*node].is_active();
-            let isr: Vec<_> = replicas.iter().filter(active).map(|node| node.0).collect();
-            encoder.push(write::PartitionRecord {
-                partition_id: partition,
-                topic_id: topic.id,
-                replicas: replicas.iter().map(|node| node.0).collect(),
-                leader: isr[0],
-                isr,
-                leader_epoch: LeaderEpoch(0).0,
-                partition_epoch: 0,
-                directories: replicas.iter().map(|node| self.directory(*node)).collect(),
-                ..Default::default()
-            });
+            self.encode_partition(topic.id, partition, replicas, encoder);
         }
+    }
+
+    /// A new partition, led by the first of its replicas that is active.
+    pub(super) fn encode_partition(
+        &self,
+        topic_id: TopicId,
+        partition_id: i32,
+        replicas: &[NodeId],
+        encoder: &mut Encoder,
+    ) {
+        let active = |node: &&NodeId| self.image.brokers()[*node].is_active();
+        let isr: Vec<_> = replicas.iter().filter(active).map(|node| node.0).collect();
+        encoder.push(write::PartitionRecord {
+            partition_id,
+            topic_id,
+            replicas: replicas.iter().map(|node| node.0).collect(),
+            leader: isr[0],
+            isr,
+            leader_epoch: LeaderEpoch(0).0,
+            partition_epoch: 0,
+            directories: replicas.iter().map(|node| self.directory(*node)).collect(),
+            ..Default::default()
+        });
     }
 
     /// The directory of a new replica: known if the broker has one, else the broker chooses.

@@ -4,7 +4,7 @@
 use super::broker::Brokers;
 use super::topic::Topic;
 use crate::base::FastMap;
-use crate::config::Layers;
+use crate::config::{Layers, Texts};
 use crate::model::{ProducerId, TopicId, TopicName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub enum Change {
     Features(Arc<Features>),
     /// The broker's settings; topics that follow them come as `TopicChanged` after it.
     Config(Arc<Layers>),
+    /// What a group sets; nothing any more where it is empty.
+    GroupConfig(Arc<str>, Arc<Texts>),
     /// The first producer id that is in nobody's block.
     ProducerIds(ProducerId),
 }
@@ -45,6 +47,8 @@ pub struct Image {
     brokers: Arc<Brokers>,
     features: Arc<Features>,
     layers: Arc<Layers>,
+    /// What groups set, also groups that do not exist; only those that set something.
+    group_configs: BTreeMap<Arc<str>, Arc<Texts>>,
 }
 
 impl Image {
@@ -57,6 +61,7 @@ impl Image {
             brokers: Arc::default(),
             features: Arc::default(),
             layers: Arc::new(layers),
+            group_configs: BTreeMap::new(),
         }
     }
 
@@ -69,6 +74,12 @@ impl Image {
                 Change::Brokers(brokers) => self.brokers = Arc::clone(brokers),
                 Change::Features(features) => self.features = Arc::clone(features),
                 Change::Config(layers) => self.layers = Arc::clone(layers),
+                Change::GroupConfig(group, texts) if texts.is_empty() => {
+                    self.group_configs.remove(group);
+                }
+                Change::GroupConfig(group, texts) => {
+                    self.group_configs.insert(Arc::clone(group), Arc::clone(texts));
+                }
                 Change::ProducerIds(_) => {}
             }
         }
@@ -120,6 +131,16 @@ impl Image {
 
     pub fn features(&self) -> &Features {
         &self.features
+    }
+
+    /// What a group sets, if it sets something.
+    pub fn group_config(&self, group: &str) -> Option<&Arc<Texts>> {
+        self.group_configs.get(group)
+    }
+
+    /// Groups that set something, by name.
+    pub fn configured_groups(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.group_configs.keys()
     }
 
     /// The broker's settings that topics follow.

@@ -16,15 +16,21 @@
 //! Pure: the log, the clock and the random source are the caller's. No offset is an index here: a
 //! batch is what was appended at once, wherever it lies.
 
+mod alter;
+mod alter_error;
 mod apply_error;
 mod broker;
 #[allow(clippy::module_inception)]
 mod controller;
 mod create;
 mod delete;
+mod elect;
+mod feature_update;
+mod grow;
 mod image;
 mod plan;
 mod producer_ids;
+mod reassign;
 mod replay;
 mod stage;
 mod start;
@@ -33,6 +39,8 @@ mod story;
 mod topic;
 mod version;
 
+pub use alter::{AlterOutcome, ConfigChange, ConfigChanges, Unnamed};
+pub use alter_error::AlterError;
 pub use apply_error::ApplyError;
 pub use broker::{Broker, BrokerEndpoint, Brokers, Registration};
 pub use controller::Controller;
@@ -41,8 +49,12 @@ pub use create::{
     PARTITIONS_PER_REQUEST_MAX, PlacementError,
 };
 pub use delete::{DeleteError, DeleteOutcome, DeleteTarget};
+pub use elect::{ElectError, Election};
+pub use feature_update::{FeatureUpdate, FeatureUpdateError};
+pub use grow::{GrowError, GrowOutcome, GrowTarget};
 pub use image::{Change, Delta, Features, Image};
 pub use plan::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Plan, Records};
 pub use producer_ids::{AllocateError, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
+pub use reassign::ReassignError;
 pub use topic::{DirectoryIds, NodeIds, PartitionInfo, Topic};
-pub use version::{METADATA_VERSION, METADATA_VERSION_LEVEL};
+pub use version::{METADATA_VERSION, METADATA_VERSION_LEVEL, SUPPORTED_FEATURES};

@@ -10,14 +10,10 @@ use super::topic::{PartitionInfo, Topic};
 use super::version::{METADATA_VERSION, METADATA_VERSION_LEVEL};
 use crate::base::FastMap;
 use crate::config::{Layers, Texts, TopicConfig};
-use crate::model::{NodeId, PartitionIndex, ProducerId, TopicId, TopicName};
+use crate::model::{NodeId, PartitionIndex, ProducerId, ResourceType, TopicId, TopicName};
 use crate::protocol::{Reader, read, read::MetadataRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Kafka's numbers of the things that have settings.
-const RESOURCE_TOPIC: i8 = 2;
-const RESOURCE_BROKER: i8 = 4;
 
 pub(super) struct Stage<'c> {
     controller: &'c Controller,
@@ -29,6 +25,8 @@ pub(super) struct Stage<'c> {
     brokers: Option<Brokers>,
     features: Option<Features>,
     layers: Option<Layers>,
+    /// What groups set that the batch touches.
+    groups: BTreeMap<Arc<str>, Texts>,
     producer_id_next: Option<ProducerId>,
 }
 
@@ -59,6 +57,7 @@ impl<'c> Stage<'c> {
             brokers: None,
             features: None,
             layers: None,
+            groups: BTreeMap::new(),
             producer_id_next: None,
         }
     }
@@ -146,14 +145,14 @@ impl<'c> Stage<'c> {
     }
 
     fn config(&mut self, record: &read::ConfigRecord<'_>) -> Result<(), ApplyError> {
-        let texts = match record.resource_type {
-            RESOURCE_TOPIC => {
+        let texts = match ResourceType::from_code(record.resource_type) {
+            Some(ResourceType::Topic) => {
                 let name = record.resource_name;
                 let unknown = || ApplyError::UnknownTopicName { name: name.to_owned() };
                 let id = self.find(name).ok_or_else(unknown)?;
                 &mut self.draft(id)?.overrides
             }
-            RESOURCE_BROKER => {
+            Some(ResourceType::Broker) => {
                 let this = self.controller.node_id;
                 let before = &self.controller.image;
                 let layers = self.layers.get_or_insert_with(|| Layers::clone(before.layers()));
@@ -166,7 +165,12 @@ impl<'c> Stage<'c> {
                     Err(_) => return Err(ApplyError::NotServed("settings of a nameless broker")),
                 }
             }
-            _ => return Err(ApplyError::NotServed("settings of groups or client metrics")),
+            Some(ResourceType::Group) => {
+                let before = self.controller.image.group_config(record.resource_name);
+                let before = || before.map(|texts| (**texts).clone()).unwrap_or_default();
+                self.groups.entry(record.resource_name.into()).or_insert_with(before)
+            }
+            _ => return Err(ApplyError::NotServed("settings of client metrics")),
         };
         match record.value {
             Some(value) => _ = texts.insert(record.name.to_owned(), value.to_owned()),
@@ -280,6 +284,8 @@ impl<'c> Stage<'c> {
         for draft in touched {
             changes.extend(draft.finish(&layers, &defaults)?);
         }
+        let groups = self.groups.into_iter();
+        changes.extend(groups.map(|(group, texts)| Change::GroupConfig(group, Arc::new(texts))));
         changes.extend(self.producer_id_next.map(Change::ProducerIds));
         let topic_defaults = is_config_changed.then_some(defaults);
         Ok(Staged { delta: Delta { changes }, topic_defaults })

@@ -124,6 +124,24 @@ fn run(world: &mut World, command: &str) -> String {
             }
             commit(world, plan.records, &mut out);
         }
+        "grow" => {
+            let targets: Vec<_> = lines.map(grow_target).collect();
+            let plan = world.controller.on_create_partitions(&targets, words == ["validate"]);
+            for GrowOutcome { name, result } in &plan.outcome {
+                show_result(name, result, &mut out);
+            }
+            commit(world, plan.records, &mut out);
+        }
+        "alter" | "replace" => {
+            let resources: Vec<_> = lines.map(config_changes).collect();
+            let unnamed = if verb == "alter" { Unnamed::Stay } else { Unnamed::Go };
+            let validate_only = words == ["validate"];
+            let plan = world.controller.on_alter_configs(&resources, unnamed, validate_only);
+            for AlterOutcome { resource_type, resource_name, result } in &plan.outcome {
+                show_result(&format!("{resource_type} {resource_name:?}"), result, &mut out);
+            }
+            commit(world, plan.records, &mut out);
+        }
         "ids" => {
             let epoch = words.first().map_or(world.epoch, |n| n.parse().unwrap());
             let plan = world.controller.on_allocate_producer_ids(NodeId(1), epoch);
@@ -157,6 +175,7 @@ fn commit(world: &mut World, records: Records, out: &mut String) {
             Change::Brokers(_) => "brokers".to_owned(),
             Change::Features(_) => "features".to_owned(),
             Change::Config(_) => "config".to_owned(),
+            Change::GroupConfig(group, texts) => format!("group {group} sets {}", texts.len()),
             Change::ProducerIds(next) => format!("producer ids from {next}"),
         };
         writeln!(out, "> {what}").unwrap();
@@ -183,6 +202,53 @@ fn new_topic(line: &str) -> NewTopic<'_> {
         }
     }
     topic
+}
+
+/// `name count @1 @1,2`
+fn grow_target(line: &str) -> GrowTarget<'_> {
+    let mut words = line.split(' ');
+    let name = words.next().unwrap();
+    let count = words.next().unwrap().parse().unwrap();
+    let replicas = |word: &str| -> Vec<i32> {
+        let ids = word.strip_prefix('@').unwrap().split(',').filter(|id| !id.is_empty());
+        ids.map(|id| id.parse().unwrap()).collect()
+    };
+    let given: Vec<_> = words.map(replicas).collect();
+    GrowTarget { name, count, assignments: (!given.is_empty()).then_some(given) }
+}
+
+/// `2 name key=value key+=value key-=value -key key key%9` with the name in quotes
+fn config_changes(line: &str) -> ConfigChanges<'_> {
+    let (code, rest) = line.split_once(' ').unwrap();
+    let (resource_name, rest) = rest.strip_prefix('"').unwrap().split_once('"').unwrap();
+    let change = |word: &'static str| -> ConfigChange<'static> {
+        let (key, operation, value) = match (word.strip_prefix('-'), word.split_once('=')) {
+            (Some(key), _) => (key, 1, None),
+            (_, Some((key, value))) => match (key.strip_suffix('+'), key.strip_suffix('-')) {
+                (Some(key), _) => (key, 2, Some(value)),
+                (_, Some(key)) => (key, 3, Some(value)),
+                _ => (key, 0, Some(value)),
+            },
+            _ => match word.split_once('%') {
+                Some((key, code)) => (key, code.parse().unwrap(), Some("x")),
+                None => (word, 0, None),
+            },
+        };
+        ConfigChange { key, operation, value }
+    };
+    let words = rest.split(' ').filter(|word| !word.is_empty());
+    ConfigChanges {
+        resource_type: code.parse().unwrap(),
+        resource_name,
+        changes: words.map(|word| change(String::leak(word.to_owned()))).collect(),
+    }
+}
+
+fn show_result<E: std::fmt::Display>(name: &str, result: &Result<(), E>, out: &mut String) {
+    match result {
+        Ok(()) => writeln!(out, "{name}: ok").unwrap(),
+        Err(error) => writeln!(out, "{name}: {error}").unwrap(),
+    }
 }
 
 /// `name`, `#name` (by its id), `name#` (both), `-` (neither), `?` (an id of nobody)
@@ -256,6 +322,9 @@ fn show_image(image: &Image, out: &mut String) {
     for (feature, level) in image.features() {
         writeln!(out, "feature {feature} {level}").unwrap();
     }
+    for group in image.configured_groups() {
+        writeln!(out, "group {group} {:?}", image.group_config(group).unwrap()).unwrap();
+    }
     for topic in image.topics() {
         write!(out, "topic {} {} retention {:?}", topic.name, topic.id, topic.config.retention_ms)
             .unwrap();
@@ -297,6 +366,16 @@ fn story_of_creating_topics() {
 #[test]
 fn story_of_deleting_topics() {
     check("delete.story", include_str!("testdata/delete.story"));
+}
+
+#[test]
+fn story_of_growing_topics() {
+    check("grow.story", include_str!("testdata/grow.story"));
+}
+
+#[test]
+fn story_of_changing_settings() {
+    check("alter.story", include_str!("testdata/alter.story"));
 }
 
 #[test]
@@ -421,6 +500,8 @@ enum Step {
     Start,
     Create(Vec<(u8, i32, bool)>),
     Delete(Vec<(u8, bool)>),
+    Grow(u8, i32),
+    Alter(u8, bool),
     Ids,
     Unclean,
 }
@@ -430,6 +511,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Start),
         4 => prop::collection::vec((0..12u8, -1..4, any::<bool>()), 1..4).prop_map(Step::Create),
         3 => prop::collection::vec((0..12u8, any::<bool>()), 1..4).prop_map(Step::Delete),
+        2 => (0..12u8, -1..6).prop_map(|(name, count)| Step::Grow(name, count)),
+        2 => (0..14u8, any::<bool>()).prop_map(|(name, is_set)| Step::Alter(name, is_set)),
         1 => Just(Step::Ids),
         1 => Just(Step::Unclean),
     ]
@@ -478,6 +561,35 @@ fn take(world: &mut World, step: &Step) {
             for outcome in plan.outcome.iter().filter(|o| o.result.is_ok()) {
                 assert!(world.core.topic_by_id(outcome.id).is_none());
             }
+        }
+        Step::Grow(name, count) => {
+            let name = NAMES[*name as usize];
+            let before = world.core.topic(name).map(|topic| topic.partitions.len());
+            let target = GrowTarget { name, count: *count, assignments: None };
+            let plan = world.controller.on_create_partitions(&[target], false);
+            world.commit(plan.records);
+            let after = world.core.topic(name).map(|topic| topic.partitions.len());
+            if plan.outcome[0].result.is_ok() {
+                assert!(after > before);
+                assert_eq!(after, usize::try_from(*count).ok());
+            } else {
+                assert_eq!(after, before);
+            }
+        }
+        Step::Alter(name, is_set) => {
+            // Beyond the topics: all brokers, and a group.
+            let (resource_type, resource_name, key) = match NAMES.get(*name as usize) {
+                Some(topic) => (2, *topic, "segment.ms"),
+                None if *name == 12 => (4, "", "log.segment.bytes"),
+                None => (32, "g", "consumer.session.timeout.ms"),
+            };
+            let operation = i8::from(!is_set);
+            let value = is_set.then_some("50000000").filter(|_| resource_type != 32);
+            let value = value.or(is_set.then_some("50000"));
+            let changes = vec![ConfigChange { key, operation, value }];
+            let change = ConfigChanges { resource_type, resource_name, changes };
+            let plan = world.controller.on_alter_configs(&[change], Unnamed::Stay, false);
+            world.commit(plan.records);
         }
         Step::Ids => {
             let plan = world.controller.on_allocate_producer_ids(NodeId(1), world.epoch);

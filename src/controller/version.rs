@@ -7,6 +7,15 @@ pub const METADATA_VERSION: &str = "metadata.version";
 /// Its level: Kafka's 4.3-IV0. It is the only one that is written and read here.
 pub const METADATA_VERSION_LEVEL: i16 = 30;
 
+/// Features and the levels that we can work at; those that go to 0 are not built yet.
+pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[
+    (METADATA_VERSION, METADATA_VERSION_LEVEL, METADATA_VERSION_LEVEL),
+    ("group.version", 0, 0),
+    ("share.version", 0, 0),
+    ("streams.version", 0, 0),
+    ("transaction.version", 0, 0),
+];
+
 /// In which version a record is written at our level.
 pub(super) fn record_version(record: &MetadataRecord<'_>) -> i16 {
     match record {

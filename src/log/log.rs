@@ -67,10 +67,7 @@ impl Log {
     pub fn create(dir: Rc<LogDir>, spec: LogSpec, config: LogConfig) -> Self {
         let folder: Arc<Path> = dir.path().join(&spec.folder).into();
         let start = spec.log_start_offset;
-        let limits = ProducerLimits {
-            expiration_ms: config.producer_expiration_ms,
-            producers_max: config.producers_max,
-        };
+        let limits = producer_limits(&config);
         Self {
             dir,
             folder,
@@ -117,6 +114,7 @@ impl Log {
     }
 
     pub fn set_config(&mut self, config: LogConfig) {
+        self.producers.set_limits(producer_limits(&config));
         self.config = config;
     }
 
@@ -227,5 +225,12 @@ impl Log {
     /// A new segment at `base`, not yet made on disk.
     pub(super) fn fresh_segment(&self, base: Offset, now: Timestamp) -> Rc<Segment> {
         Segment::fresh(Arc::clone(&self.folder), base, now)
+    }
+}
+
+fn producer_limits(config: &LogConfig) -> ProducerLimits {
+    ProducerLimits {
+        expiration_ms: config.producer_expiration_ms,
+        producers_max: config.producers_max,
     }
 }

@@ -139,6 +139,10 @@ impl ProducerStates {
         Self { limits, producers: BTreeMap::new(), staged: VecDeque::new(), evicted_count: 0 }
     }
 
+    pub fn set_limits(&mut self, limits: ProducerLimits) {
+        self.limits = limits;
+    }
+
     /// Takes over what a snapshot said, but for producers that have expired. Whatever was known is
     /// forgotten.
     pub fn load(&mut self, entries: impl IntoIterator<Item = ProducerEntry>, now: Timestamp) {
@@ -287,6 +291,11 @@ impl ProducerStates {
     /// The known producers, staged batches included, in order of id.
     pub fn entries(&self) -> impl Iterator<Item = &ProducerEntry> {
         self.producers.values()
+    }
+
+    /// The producers that have not expired, in order of id.
+    pub fn known_entries(&self, now: Timestamp) -> impl Iterator<Item = &ProducerEntry> {
+        self.producers.values().filter(move |entry| !entry.is_expired(&self.limits, now))
     }
 
     pub fn len(&self) -> usize {

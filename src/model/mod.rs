@@ -4,6 +4,7 @@
 pub mod error_code;
 pub mod ids;
 pub mod numbers;
+pub mod resource;
 pub mod topic;
 
 pub use error_code::ErrorCode;
@@ -11,4 +12,5 @@ pub use ids::{TopicId, Uuid};
 pub use numbers::{
     LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId, Timestamp,
 };
+pub use resource::ResourceType;
 pub use topic::{TopicName, TopicNameError};

@@ -46,6 +46,13 @@ impl TopicName {
         Ok(Self(name.into()))
     }
 
+    /// As much of what a client takes for a topic's name as texts repeat: an answer may have a text
+    /// for each partition.
+    pub fn shown(name: &str) -> &str {
+        let end = name.char_indices().nth(NAME_LEN_MAX).map_or(name.len(), |(at, _)| at);
+        &name[..end]
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -94,5 +101,13 @@ mod tests {
         for name in ["a", "...", "a.b_c-9", &"x".repeat(249)] {
             assert!(TopicName::parse(name).is_ok(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn texts_repeat_a_name_as_far_as_it_could_be_one() {
+        let name = "x".repeat(249);
+        assert_eq!(TopicName::shown(&name), name);
+        assert_eq!(TopicName::shown(&"ü".repeat(1000)), "ü".repeat(249));
+        assert_eq!(TopicName::shown(""), "");
     }
 }

@@ -12,6 +12,7 @@ pub mod chain;
 pub mod clock;
 pub mod core;
 pub mod file;
+pub mod log_level;
 pub mod machine;
 pub mod mailbox;
 pub mod op;

@@ -338,6 +338,27 @@ pub fn file_system_name(path: &std::path::Path) -> io::Result<&'static str> {
     })
 }
 
+/// Space on the volume that holds a path, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VolumeSpace {
+    pub total: u64,
+    /// What a process without privileges may still take.
+    pub usable: u64,
+}
+
+pub fn volume_space(path: &std::path::Path) -> io::Result<VolumeSpace> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut stat = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the path is NUL-terminated, the target live.
+    check(unsafe { libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) })?;
+    // SAFETY: zeroed plain data that the call has filled.
+    let stat = unsafe { stat.assume_init() };
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(VolumeSpace { total: bytes(stat.f_blocks), usable: bytes(stat.f_bavail) })
+}
+
 /// `(sysname release, machine)` of the running kernel.
 pub fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_string()

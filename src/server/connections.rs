@@ -165,7 +165,7 @@ fn is_told_its_own(listener: &Listener, local: SocketAddr) -> bool {
 }
 
 fn is_full(shard: &Shard, peer: SocketAddr) -> bool {
-    let connections_max = shard.facts.config.connections_max;
+    let connections_max = shard.live.connections_max();
     let max = (connections_max as usize).div_ceil(shard.core_count());
     let is_full = shard.connection_count.get() >= max;
     if is_full {

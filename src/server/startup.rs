@@ -8,6 +8,7 @@ use super::{connections, strays};
 use crate::broker::call::{Call, PartitionCheckpoint, Reply};
 use crate::broker::checkpoints::CHECKPOINTS;
 use crate::broker::directories::OfflineDirectory;
+use crate::broker::live_settings::recovery_threads;
 use crate::broker::open::{FoundDirectory, OpenReport, Opening};
 use crate::broker::{ControllerHost, Shard};
 use crate::config::AppendPath;
@@ -350,7 +351,7 @@ async fn open_everywhere(
     (directories, offline): (Vec<FoundDirectory>, Vec<OfflineDirectory>),
     mode: AppendMode,
 ) -> Result<Vec<OpenReport>, String> {
-    let parallel = shard.facts.config.recovery_threads_per_dir as usize;
+    let parallel = recovery_threads(host.image().layers());
     let replies = sync::all((0..shard.core_count()).map(|core| {
         let opening = Opening {
             image: host.image(),

@@ -1,6 +1,6 @@
 //! Finding a row of the table by its key.
 
-use super::{cluster, network, node, own, remote, security, storage, topic};
+use super::{cluster, group, network, node, own, remote, security, storage, topic};
 use crate::config::setting::Setting;
 use std::sync::LazyLock;
 
@@ -20,6 +20,9 @@ static BROKER: LazyLock<Vec<&'static Setting>> = LazyLock::new(|| {
 /// All settings of a topic, by key.
 static TOPIC: LazyLock<Vec<&'static Setting>> = LazyLock::new(|| sorted(&[topic::SETTINGS]));
 
+/// All settings of a group, by key.
+static GROUP: LazyLock<Vec<&'static Setting>> = LazyLock::new(|| sorted(&[group::SETTINGS]));
+
 /// A broker's settings in the order of their keys.
 pub fn broker_settings() -> &'static [&'static Setting] {
     &BROKER
@@ -30,12 +33,21 @@ pub fn topic_settings() -> &'static [&'static Setting] {
     &TOPIC
 }
 
+/// A group's settings in the order of their keys.
+pub fn group_settings() -> &'static [&'static Setting] {
+    &GROUP
+}
+
 pub fn broker_setting(key: &str) -> Option<&'static Setting> {
     find(&BROKER, key)
 }
 
 pub fn topic_setting(key: &str) -> Option<&'static Setting> {
     find(&TOPIC, key)
+}
+
+pub fn group_setting(key: &str) -> Option<&'static Setting> {
+    find(&GROUP, key)
 }
 
 fn find(table: &[&'static Setting], key: &str) -> Option<&'static Setting> {
@@ -56,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_key_is_there_once_and_its_default_is_allowed() {
-        for table in [broker_settings(), topic_settings()] {
+        for table in [broker_settings(), topic_settings(), group_settings()] {
             for pair in table.windows(2) {
                 assert!(pair[0].key < pair[1].key, "{} twice", pair[0].key);
             }
@@ -120,6 +132,19 @@ mod tests {
         }
         let of = |scope| kafkas().filter(|row| row[0] == scope).count();
         assert_eq!((of("broker"), of("topic")), (340, 33));
+    }
+
+    #[test]
+    fn what_a_group_follows_is_a_broker_setting_of_the_same_type_and_default() {
+        for row in group_settings() {
+            let Scope::Group { follows, bounds } = &row.scope else { panic!("{}", row.key) };
+            if let Some(followed) = follows.map(|key| broker_setting(key).expect(key)) {
+                assert_eq!((followed.kind, followed.default), (row.kind, row.default));
+            }
+            for bound in [bounds.min, bounds.max].into_iter().flatten() {
+                assert!(broker_setting(bound).is_some(), "{bound}");
+            }
+        }
     }
 
     #[test]

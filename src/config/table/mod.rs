@@ -5,6 +5,7 @@
 #![allow(clippy::enum_glob_use)]
 
 mod cluster;
+mod group;
 mod lookup;
 mod network;
 mod node;
@@ -15,5 +16,7 @@ mod storage;
 mod topic;
 mod why;
 
-pub use lookup::{broker_setting, broker_settings, topic_setting, topic_settings};
+pub use lookup::{
+    broker_setting, broker_settings, group_setting, group_settings, topic_setting, topic_settings,
+};
 pub(super) use why::why;

@@ -3,7 +3,7 @@
 create
 a
 ----
-a: Unable to replicate the partition 1 time(s): The target replication factor of 1 cannot be reached because only 0 broker(s) are registered.
+a: Unable to replicate the partition 1 time(s): The target replication factor of 1 cannot be reached because only 0 broker(s) are registered or some brokers have all their log directories cordoned.
 
 start
 ----
@@ -87,7 +87,7 @@ p0: Number of partitions was set to an invalid non-positive value.
 p-2: Number of partitions was set to an invalid non-positive value.
 rf0: Replication factor must be larger than 0, or -1 to use the default value.
 rf-2: Replication factor must be larger than 0, or -1 to use the default value.
-rf2: Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached because only 1 broker(s) are registered.
+rf2: Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.
 rf0p0: Replication factor must be larger than 0, or -1 to use the default value.
 
 # Assignments.

@@ -35,7 +35,22 @@ macro_rules! each_api {
             CreateTopicsResponse DeleteTopicsRequest DeleteTopicsResponse InitProducerIdRequest
             InitProducerIdResponse OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse
             DescribeConfigsRequest DescribeConfigsResponse DescribeClusterRequest
-            DescribeClusterResponse DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse);
+            DescribeClusterResponse DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse
+            SaslHandshakeRequest SaslHandshakeResponse DeleteRecordsRequest DeleteRecordsResponse
+            DescribeAclsRequest DescribeAclsResponse CreateAclsRequest CreateAclsResponse
+            DeleteAclsRequest DeleteAclsResponse AlterConfigsRequest AlterConfigsResponse
+            AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse DescribeLogDirsRequest
+            DescribeLogDirsResponse CreatePartitionsRequest CreatePartitionsResponse
+            ElectLeadersRequest ElectLeadersResponse IncrementalAlterConfigsRequest
+            IncrementalAlterConfigsResponse AlterPartitionReassignmentsRequest
+            AlterPartitionReassignmentsResponse ListPartitionReassignmentsRequest
+            ListPartitionReassignmentsResponse DescribeClientQuotasRequest
+            DescribeClientQuotasResponse AlterClientQuotasRequest AlterClientQuotasResponse
+            DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse
+            DescribeQuorumRequest DescribeQuorumResponse UpdateFeaturesRequest
+            UpdateFeaturesResponse DescribeProducersRequest DescribeProducersResponse
+            DescribeTransactionsRequest DescribeTransactionsResponse ListTransactionsRequest
+            ListTransactionsResponse ListConfigResourcesRequest ListConfigResourcesResponse);
     };
 }
 
