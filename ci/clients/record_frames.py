@@ -1,10 +1,11 @@
 """Records golden frames: what real clients and a real Kafka say to each other, byte for byte.
 
-    record_frames.py FOLDER
+    record_frames.py FOLDER [API...]
 
 Starts an Apache Kafka behind a proxy on 127.0.0.1, runs the client checks through the proxy, and writes the frames
 of the APIs below to FOLDER, one file per API. Of every API, version and kind of client the smallest exchanges that
-differ in length are kept, within SIZE_MAX. Needs what ci/clients/install brings.
+differ in length are kept, within SIZE_MAX. With APIs named, only their files are written. Needs what
+ci/clients/install brings.
 """
 
 import collections
@@ -28,16 +29,38 @@ APIS = {
     2: "ListOffsets",
     3: "Metadata",
     10: "FindCoordinator",
+    17: "SaslHandshake",
     18: "ApiVersions",
     19: "CreateTopics",
     20: "DeleteTopics",
+    21: "DeleteRecords",
     22: "InitProducerId",
     23: "OffsetForLeaderEpoch",
+    29: "DescribeAcls",
+    30: "CreateAcls",
+    31: "DeleteAcls",
     32: "DescribeConfigs",
+    33: "AlterConfigs",
+    34: "AlterReplicaLogDirs",
+    35: "DescribeLogDirs",
+    37: "CreatePartitions",
+    43: "ElectLeaders",
+    44: "IncrementalAlterConfigs",
+    45: "AlterPartitionReassignments",
+    46: "ListPartitionReassignments",
+    48: "DescribeClientQuotas",
+    49: "AlterClientQuotas",
+    50: "DescribeUserScramCredentials",
+    55: "DescribeQuorum",
+    57: "UpdateFeatures",
     60: "DescribeCluster",
+    61: "DescribeProducers",
+    65: "DescribeTransactions",
+    66: "ListTransactions",
+    74: "ListConfigResources",
     75: "DescribeTopicPartitions",
 }
-KINDS = ["versions", "kcat", "confluent", "kafka-python", "java"]
+KINDS = ["versions", "admin", "kcat", "confluent", "kafka-python", "java", "admin-tools"]
 # Frames of one exchange together; a longer one shows nothing that a shorter does not. Records are not the matter
 # here, settings of topics are long by themselves.
 SIZE_MAX = 4000
@@ -149,13 +172,15 @@ def chosen(exchanges):
         yield from kept
 
 
-def write(folder, exchanges):
+def write(folder, exchanges, names):
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.hex"):
-        old.unlink()
+        if old.stem.split("-", 1)[1] in names:
+            old.unlink()
     by_key = collections.defaultdict(list)
     for exchange in exchanges:
-        by_key[exchange.key].append(exchange)
+        if APIS[exchange.key] in names:
+            by_key[exchange.key].append(exchange)
     for key, group in sorted(by_key.items()):
         lines = []
         for exchange in group:
@@ -170,7 +195,7 @@ def hex_lines(frame):
     return [frame[at : at + LINE_BYTES].hex() for at in range(0, len(frame), LINE_BYTES)]
 
 
-def main(folder):
+def main(folder, names):
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="highwater-record."))
     kafka = [str(CI / "clients" / "kafka")]
     [port] = free_ports(1)
@@ -191,7 +216,7 @@ def main(folder):
             if ended.returncode:
                 sys.exit(f"check-{kind} failed through the proxy:\n{log.read_text()[-3000:]}")
         kept = list(chosen(recorder.exchanges))
-        write(pathlib.Path(folder), kept)
+        write(pathlib.Path(folder), kept, names)
         print(f"{len(recorder.exchanges)} exchanges seen, {len(kept)} kept, {sum(e.size() for e in kept)} bytes")
     finally:
         subprocess.run([*kafka, "stop", str(scratch / "kafka")], check=False)
@@ -199,6 +224,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: {sys.argv[0]} FOLDER")
-    main(sys.argv[1])
+    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(APIS.values()):
+        sys.exit(f"usage: {sys.argv[0]} FOLDER [API...], of {' '.join(APIS.values())}")
+    main(sys.argv[1], set(sys.argv[2:]) or set(APIS.values()))

@@ -26,6 +26,7 @@ def each(*cases):
             def one(broker, case=case):
                 function(broker, *case)
             one.__doc__ = function.__doc__.format(*case)
+            one.__module__ = function.__module__
             _checks.append(one)
         return function
 
@@ -33,12 +34,16 @@ def each(*cases):
 
 
 def main(banner):
-    """Runs every check against the broker named on the command line; ends the process."""
+    """Runs every check of the program against the broker named on the command line; ends the process.
+
+    Checks of another program that was imported for its helpers do not run.
+    """
     if len(sys.argv) != 2 or ":" not in sys.argv[1]:
         sys.exit(f"usage: {sys.argv[0]} HOST:PORT")
     print(f"# {banner}", flush=True)
     failed = 0
-    for function in _checks:
+    own = [function for function in _checks if function.__module__ == "__main__"]
+    for function in own:
         fact = " ".join(function.__doc__.split()).rstrip(".")
         try:
             function(sys.argv[1])
@@ -50,7 +55,7 @@ def main(banner):
             print("    " + traceback.format_exc()[-3000:].rstrip().replace("\n", "\n    "), flush=True)
         else:
             print(f"ok - {fact}", flush=True)
-    if not _checks:
+    if not own:
         failed += 1
         print("not ok - checked nothing")
     sys.exit(1 if failed else 0)
