@@ -20,6 +20,7 @@ pub mod log;
 pub mod protocol;
 // floor 4
 pub mod controller;
+pub mod group;
 // floor 5
 pub mod broker;
 // floor 6

@@ -43,6 +43,19 @@ pub const LETTERS_PER_TURN_MAX: usize = 512;
 /// (64 to 256 KiB cost least per byte), and one connection must not hold the core.
 pub const SENDFILE_BYTES_MAX: usize = 256 << 10;
 
+/// Requests that one coordinator of groups may have without an answer, members that wait for a
+/// rebalance above all.
+pub const GROUP_REQUESTS_MAX: usize = 1 << 16;
+
+/// Bytes at which a coordinator begins another batch in one turn: every reader takes such a batch.
+pub const GROUP_BATCH_BYTES: usize = 1 << 20;
+
+/// Bytes of the records that must be written together: a generation of a large group is one record.
+pub const GROUP_WRITE_BYTES_MAX: usize = 16 << 20;
+
+/// A partition of the offsets topic is not written anew for less than this.
+pub const GROUP_DIRTY_BYTES_MIN: u64 = 4 << 20;
+
 /// Partitions that one CreateTopics request may make (Kafka's bound on one batch of records).
 pub const CREATE_PARTITIONS_MAX: usize = 10_000;
 
@@ -68,10 +81,42 @@ pub const RETURN_PATIENCE: Duration = Duration::from_secs(10);
 /// Connections of one core whose clients are looked for at a time.
 pub const WATCHED_CONNECTIONS_MAX: usize = 1024;
 
+/// Members of one group, where group.max.size allows more: a rebalance walks all of them.
+pub const GROUP_MEMBERS_MAX: usize = 16_384;
+
+/// Ids that one group has given out (KIP-394) and that nobody has joined with yet.
+pub const GROUP_PENDING_JOINS_MAX: usize = 16_384;
+
+/// Groups of one coordinator: at 4 KiB for an idle one, 400 MiB.
+pub const GROUPS_PER_COORDINATOR_MAX: usize = 100_000;
+
+/// What a member may say of itself in all its protocols. A generation is one record: what is larger
+/// than a record could never become stable.
+pub const GROUP_MEMBER_BYTES_MAX: usize = 1 << 20;
+
+/// Most records, and bytes of them, that a coordinator asks to be appended at once (a single record
+/// may be larger): well below a batch of the offsets topic.
+pub const GROUP_APPEND_RECORDS_MAX: usize = 1_000;
+pub const GROUP_APPEND_BYTES_MAX: usize = 512 << 10;
+
+/// Deadlines that a coordinator meets, and groups that it looks through for old offsets, before
+/// others have their turn.
+pub const GROUP_DEADLINES_PER_TICK_MAX: usize = 512;
+pub const GROUPS_EXPIRED_PER_TICK_MAX: usize = 256;
+
+/// How long a new member's JoinGroup may wait: it has no id to send heartbeats with (as in Kafka).
+pub const GROUP_NEW_MEMBER_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Shortest pause before a rebalance that nobody joined is looked at again.
+pub const GROUP_REBALANCE_PAUSE_MIN: Duration = Duration::from_secs(1);
+
 // A connection's open requests cost little more than what one legal request may cost alone.
 const _: () = assert!(REQUEST_ELEMENTS_MAX as usize * PRODUCE_PART_BYTES <= 2 * OPEN_BYTES_MAX);
 // The largest legal request that Kafka's clients are known to send: all topics of a large cluster.
 const _: () = assert!(REQUEST_ELEMENTS_MAX > 100_000);
+// What a coordinator asks for at once fits a batch; only a single record may be larger.
+const _: () = assert!(GROUP_APPEND_BYTES_MAX < GROUP_BATCH_BYTES);
+const _: () = assert!(GROUP_MEMBER_BYTES_MAX < GROUP_WRITE_BYTES_MAX);
 const _: () = assert!(RECEIVE_BLOCKS_MIN.is_power_of_two() && RECEIVE_BLOCKS_MAX.is_power_of_two());
 // A frame that fits a receive block never needs a large one.
 const _: () = assert!(RECEIVE_BLOCK_BYTES <= BLOCK_BYTES);

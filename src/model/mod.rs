@@ -13,4 +13,4 @@ pub use numbers::{
     LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId, Timestamp,
 };
 pub use resource::ResourceType;
-pub use topic::{TopicName, TopicNameError};
+pub use topic::{OFFSETS_TOPIC, TopicName, TopicNameError};

@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// Longest legal topic name in characters.
 pub const NAME_LEN_MAX: usize = 249;
 
+/// The topic that keeps groups and what they have committed.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
 /// A legal topic name: shared, cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicName(Arc<str>);
@@ -59,10 +62,7 @@ impl TopicName {
 
     /// Kafka's internal topics, which clients may not write.
     pub fn is_internal(&self) -> bool {
-        matches!(
-            self.as_str(),
-            "__consumer_offsets" | "__transaction_state" | "__share_group_state"
-        )
+        matches!(self.as_str(), OFFSETS_TOPIC | "__transaction_state" | "__share_group_state")
     }
 
     /// What two names must not share: metric names fold '.' and '_' together.

@@ -50,7 +50,12 @@ macro_rules! each_api {
             DescribeQuorumRequest DescribeQuorumResponse UpdateFeaturesRequest
             UpdateFeaturesResponse DescribeProducersRequest DescribeProducersResponse
             DescribeTransactionsRequest DescribeTransactionsResponse ListTransactionsRequest
-            ListTransactionsResponse ListConfigResourcesRequest ListConfigResourcesResponse);
+            ListTransactionsResponse ListConfigResourcesRequest ListConfigResourcesResponse
+            OffsetCommitRequest OffsetCommitResponse OffsetFetchRequest OffsetFetchResponse
+            JoinGroupRequest JoinGroupResponse HeartbeatRequest HeartbeatResponse
+            LeaveGroupRequest LeaveGroupResponse SyncGroupRequest SyncGroupResponse
+            DescribeGroupsRequest DescribeGroupsResponse ListGroupsRequest ListGroupsResponse
+            DeleteGroupsRequest DeleteGroupsResponse OffsetDeleteRequest OffsetDeleteResponse);
     };
 }
 

@@ -1,0 +1,122 @@
+//! What a group has committed.
+
+use crate::model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommittedOffset {
+    pub offset: Offset,
+    pub leader_epoch: LeaderEpoch,
+    pub metadata: Box<str>,
+    pub committed_at: Timestamp,
+    /// Where the client said how long to keep it (OffsetCommit versions 2 to 4).
+    pub expires_at: Option<Timestamp>,
+    /// The topic that the name stood for; zero where that was not known.
+    pub topic_id: TopicId,
+}
+
+impl CommittedOffset {
+    /// An offset of an earlier topic of the name is none of this one. Zero matches all.
+    pub fn belongs_to(&self, topic: TopicId) -> bool {
+        self.topic_id.is_zero() || topic.is_zero() || self.topic_id == topic
+    }
+}
+
+/// By topic, then partition: a sorted list, since most groups read few partitions of a topic.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Offsets {
+    topics: BTreeMap<TopicName, Vec<(PartitionIndex, CommittedOffset)>>,
+}
+
+impl Offsets {
+    pub fn get(&self, topic: &TopicName, partition: PartitionIndex) -> Option<&CommittedOffset> {
+        let partitions = self.topics.get(topic)?;
+        let place = partitions.binary_search_by_key(&partition, |(index, _)| *index).ok()?;
+        Some(&partitions[place].1)
+    }
+
+    pub fn put(&mut self, topic: TopicName, partition: PartitionIndex, offset: CommittedOffset) {
+        let partitions = self.topics.entry(topic).or_default();
+        match partitions.binary_search_by_key(&partition, |(index, _)| *index) {
+            Ok(place) => partitions[place].1 = offset,
+            Err(place) => {
+                // One partition is common: no room for more is made before more come.
+                partitions.reserve_exact(if partitions.len() < 4 {
+                    1
+                } else {
+                    partitions.len() / 4
+                });
+                partitions.insert(place, (partition, offset));
+            }
+        }
+    }
+
+    pub fn remove(&mut self, topic: &TopicName, partition: PartitionIndex) {
+        let Some(partitions) = self.topics.get_mut(topic) else { return };
+        if let Ok(place) = partitions.binary_search_by_key(&partition, |(index, _)| *index) {
+            partitions.remove(place);
+        }
+        if partitions.is_empty() {
+            self.topics.remove(topic);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    pub fn count(&self) -> usize {
+        self.topics.values().map(Vec::len).sum()
+    }
+
+    pub fn topics(
+        &self,
+    ) -> impl Iterator<Item = (&TopicName, &[(PartitionIndex, CommittedOffset)])> {
+        self.topics.iter().map(|(topic, partitions)| (topic, &partitions[..]))
+    }
+
+    pub fn topic(&self, name: &str) -> &[(PartitionIndex, CommittedOffset)] {
+        self.topics.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&TopicName, PartitionIndex, &CommittedOffset)> {
+        self.topics.iter().flat_map(|(topic, partitions)| {
+            partitions.iter().map(move |(partition, offset)| (topic, *partition, offset))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Uuid;
+
+    fn offset(n: i64) -> CommittedOffset {
+        CommittedOffset {
+            offset: Offset(n),
+            leader_epoch: LeaderEpoch::NONE,
+            metadata: "".into(),
+            committed_at: Timestamp(1),
+            expires_at: None,
+            topic_id: Uuid::ZERO,
+        }
+    }
+
+    #[test]
+    fn offsets_are_found_by_topic_and_partition_and_leave_nothing_behind() {
+        let topic = TopicName::parse("t").unwrap();
+        let mut offsets = Offsets::default();
+        for partition in [7, 1, 4, 1] {
+            offsets.put(topic.clone(), PartitionIndex(partition), offset(partition.into()));
+        }
+        assert_eq!(offsets.count(), 3);
+        let seen: Vec<_> = offsets.iter().map(|(_, partition, _)| partition.0).collect();
+        assert_eq!(seen, [1, 4, 7]);
+        assert_eq!(offsets.get(&topic, PartitionIndex(4)).unwrap().offset, Offset(4));
+        assert_eq!(offsets.get(&topic, PartitionIndex(5)), None);
+        for partition in [7, 5, 1, 4] {
+            offsets.remove(&topic, PartitionIndex(partition));
+        }
+        assert!(offsets.is_empty());
+    }
+}
