@@ -4,8 +4,6 @@ Real clients speak the newest version that both sides know, so old and middle ve
 are encoded and decoded by kafka-python's protocol classes: a second opinion on every field of every version.
 """
 
-import io
-import socket
 import struct
 import time
 import uuid
@@ -13,126 +11,20 @@ import uuid
 from checks import await_that, check, each, fresh_topic, main, same
 from kafka.protocol.admin import (
     CreateTopicsRequest,
-    CreateTopicsResponse,
     DeleteTopicsRequest,
-    DeleteTopicsResponse,
     DescribeClusterRequest,
-    DescribeClusterResponse,
     DescribeConfigsRequest,
-    DescribeConfigsResponse,
     DescribeTopicPartitionsRequest,
-    DescribeTopicPartitionsResponse,
 )
-from kafka.protocol.consumer import (
-    FetchRequest,
-    FetchResponse,
-    ListOffsetsRequest,
-    ListOffsetsResponse,
-    OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse,
-)
-from kafka.protocol.metadata import (
-    ApiVersionsRequest,
-    ApiVersionsResponse,
-    FindCoordinatorRequest,
-    FindCoordinatorResponse,
-    MetadataRequest,
-    MetadataResponse,
-)
-from kafka.protocol.producer import (
-    InitProducerIdRequest,
-    InitProducerIdResponse,
-    ProduceRequest,
-    ProduceResponse,
-)
+from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest
+from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, FindCoordinatorRequest, MetadataRequest
+from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+from wire import RANGES, SECONDS_MAX, Connection, ask, decode, versions
 
-SECONDS_MAX = 30
-CLIENT = "every-version"
 BASE_TIME = 1_700_000_000_000
-
-# What Apache Kafka 4.3.1 advertises, and what kafka-python can encode of it.
-RANGES = {
-    0: (ProduceRequest, ProduceResponse, 0, 13),
-    1: (FetchRequest, FetchResponse, 4, 18),
-    2: (ListOffsetsRequest, ListOffsetsResponse, 1, 11),
-    3: (MetadataRequest, MetadataResponse, 0, 13),
-    10: (FindCoordinatorRequest, FindCoordinatorResponse, 0, 6),
-    18: (ApiVersionsRequest, ApiVersionsResponse, 0, 4),
-    19: (CreateTopicsRequest, CreateTopicsResponse, 2, 7),
-    20: (DeleteTopicsRequest, DeleteTopicsResponse, 1, 6),
-    22: (InitProducerIdRequest, InitProducerIdResponse, 0, 5),
-    23: (OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, 2, 4),
-    32: (DescribeConfigsRequest, DescribeConfigsResponse, 1, 4),
-    60: (DescribeClusterRequest, DescribeClusterResponse, 0, 2),
-    75: (DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, 0, 0),
-}
 # Produce 0-2 is advertised for librdkafka's sake and refused.
 PRODUCE_FIRST = 3
-
-
-def versions(request, first=None):
-    """Cases for `each`: the versions of an API that Kafka serves."""
-    _, _, low, high = RANGES[request.API_KEY]
-    return [(version,) for version in range(low if first is None else first, high + 1)]
-
-
-class Connection:
-    """One socket; asks one thing after the other."""
-
-    def __init__(self, broker):
-        host, port = broker.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), SECONDS_MAX)
-        self.correlation = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def ask(self, request, version, **fields):
-        """The decoded answer; every byte of its frame must have been understood."""
-        self.send(request, version, **fields)
-        return decode(RANGES[request.API_KEY][1], version, self.receive(), self.correlation)
-
-    def send(self, request, version, **fields):
-        self.correlation += 1
-        message = request(version=version, **fields)
-        message.with_header(correlation_id=self.correlation, client_id=CLIENT)
-        self.socket.sendall(message.encode(version=version, header=True, framed=True))
-
-    def receive(self):
-        """The bytes of one frame without its length."""
-        [length] = struct.unpack(">i", self.receive_exactly(4))
-        return self.receive_exactly(length)
-
-    def receive_exactly(self, length):
-        parts = bytearray()
-        while len(parts) < length:
-            part = self.socket.recv(length - len(parts))
-            if not part:
-                raise AssertionError(f"the broker closed the connection after {len(parts)} of {length} bytes")
-            parts += part
-        return bytes(parts)
-
-
-def decode(response, version, frame, correlation):
-    rest = io.BytesIO(frame)
-    same("correlation id", correlation, response.parse_header(rest, version=version).correlation_id)
-    flexible = response.flexible_version_q(version)
-    # Not `response.decode`, which does not say where it stopped.
-    decoder = response._struct.compiled_decode_from(
-        version, compact=flexible, tagged=flexible, data_class=response[None]
-    )
-    answer, stopped = decoder(memoryview(frame), rest.tell())
-    same("bytes of the answer that were understood", len(frame), stopped)
-    return answer
-
-
-def ask(broker, request, version, **fields):
-    with Connection(broker) as connection:
-        return connection.ask(request, version, **fields)
 
 
 def batch(values, codec=0, producer_id=-1, sequence=-1):

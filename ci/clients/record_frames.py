@@ -28,8 +28,16 @@ APIS = {
     1: "Fetch",
     2: "ListOffsets",
     3: "Metadata",
+    8: "OffsetCommit",
+    9: "OffsetFetch",
     10: "FindCoordinator",
     17: "SaslHandshake",
+    11: "JoinGroup",
+    12: "Heartbeat",
+    13: "LeaveGroup",
+    14: "SyncGroup",
+    15: "DescribeGroups",
+    16: "ListGroups",
     18: "ApiVersions",
     19: "CreateTopics",
     20: "DeleteTopics",
@@ -53,6 +61,8 @@ APIS = {
     50: "DescribeUserScramCredentials",
     55: "DescribeQuorum",
     57: "UpdateFeatures",
+    42: "DeleteGroups",
+    47: "OffsetDelete",
     60: "DescribeCluster",
     61: "DescribeProducers",
     65: "DescribeTransactions",
@@ -60,7 +70,10 @@ APIS = {
     74: "ListConfigResources",
     75: "DescribeTopicPartitions",
 }
-KINDS = ["versions", "admin", "kcat", "confluent", "kafka-python", "java", "admin-tools"]
+KINDS = [
+    "versions", "admin", "group-versions", "kcat", "confluent", "kafka-python", "java", "admin-tools", "groups",
+    "groups-python",
+]
 # Frames of one exchange together; a longer one shows nothing that a shorter does not. Records are not the matter
 # here, settings of topics are long by themselves.
 SIZE_MAX = 4000
@@ -68,6 +81,9 @@ SIZE_MAX_OF = {"Produce": 1500, "Fetch": 2000}
 # Per API, version and kind of client: the smallest, the largest, and what lies between.
 KEPT = 3
 LINE_BYTES = 60
+# Key, version and correlation id; the correlation id.
+REQUEST_BYTES_MIN = 8
+ANSWER_BYTES_MIN = 4
 
 
 class Exchange(collections.namedtuple("Exchange", "key version correlation kind request response")):
@@ -103,7 +119,7 @@ class Recorder:
         waiting = collections.deque()
         answers = threading.Thread(target=self.answers, args=(broker, client, kind, waiting), daemon=True)
         answers.start()
-        pump(client, broker, waiting.append)
+        pump(client, broker, REQUEST_BYTES_MIN, waiting.append)
         answers.join()
         client.close()
         broker.close()
@@ -122,10 +138,10 @@ class Recorder:
                 if answered:
                     return
 
-        pump(broker, client, note)
+        pump(broker, client, ANSWER_BYTES_MIN, note)
 
 
-def pump(source, target, note):
+def pump(source, target, length_min, note):
     """Forwards frames until one side ends, and says the same to the other."""
     try:
         while True:
@@ -136,7 +152,7 @@ def pump(source, target, note):
                 target.sendall(head)
                 break
             frame = head + receive(source, length)
-            if length >= 8:
+            if length >= length_min:
                 note(frame)
             target.sendall(frame)
     except (OSError, EOFError):

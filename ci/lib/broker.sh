@@ -44,7 +44,8 @@ highwater_start() {
   # A shell in between keeps the status of a broker that nobody waits for.
   # shellcheck disable=SC2086 # options are words
   (
-    "$HIGHWATER" serve --data "$folder/data" --listen "$address" ${BROKER_OPTIONS:-} \
+    "$HIGHWATER" serve --data "$folder/data" --listen "$address" \
+      --override group.initial.rebalance.delay.ms=0 ${BROKER_OPTIONS:-} \
       >>"$folder/server.log" 2>&1 </dev/null &
     echo $! >"$folder/pid"
     status=0

@@ -193,6 +193,16 @@ fn through(api: ApiKey, half: Half) -> Through {
         DescribeTransactions: DescribeTransactionsRequest DescribeTransactionsResponse,
         ListTransactions: ListTransactionsRequest ListTransactionsResponse,
         ListConfigResources: ListConfigResourcesRequest ListConfigResourcesResponse,
+        OffsetCommit: OffsetCommitRequest OffsetCommitResponse,
+        OffsetFetch: OffsetFetchRequest OffsetFetchResponse,
+        JoinGroup: JoinGroupRequest JoinGroupResponse,
+        Heartbeat: HeartbeatRequest HeartbeatResponse,
+        LeaveGroup: LeaveGroupRequest LeaveGroupResponse,
+        SyncGroup: SyncGroupRequest SyncGroupResponse,
+        DescribeGroups: DescribeGroupsRequest DescribeGroupsResponse,
+        ListGroups: ListGroupsRequest ListGroupsResponse,
+        DeleteGroups: DeleteGroupsRequest DeleteGroupsResponse,
+        OffsetDelete: OffsetDeleteRequest OffsetDeleteResponse,
     );
     match half {
         Half::Request => request,

@@ -191,6 +191,7 @@ fn the_settings_of_kafkas_own_file_work() {
     let log = broker.log();
     let listening = format!("clients are told localhost:{port}");
     assert!(line(&log, "listening").ends_with(&listening), "{log}");
+    assert!(!log.contains("offsets.topic.replication.factor"), "groups are served: {log}");
     assert!(log.contains(&format!("not opened: controller listener CONTROLLER://:{controller}")));
     assert!(TcpListener::bind(("127.0.0.1", controller)).is_ok(), "it is not opened");
     // The listener is open to the network, and that is said.

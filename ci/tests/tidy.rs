@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["record", "config", "runtime"],
     &["limits"],
     &["log", "protocol", "replication", "coordinator", "security", "quota"],
-    &["controller"],
+    &["controller", "group"],
     &["broker"],
     &["api"],
     &["server"],

@@ -9,7 +9,7 @@ use super::{
     delete_topics, describe_acls, describe_client_quotas, describe_cluster, describe_configs,
     describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
     describe_transactions, describe_user_scram_credentials, elect_leaders, fetch, find_coordinator,
-    incremental_alter_configs, init_producer_id, list_config_resources, list_offsets,
+    group_road, incremental_alter_configs, init_producer_id, list_config_resources, list_offsets,
     list_partition_reassignments, list_transactions, metadata, offset_for_leader_epoch, produce,
     sasl_handshake, update_features,
 };
@@ -90,6 +90,10 @@ pub fn begin(context: &Rc<Context>, frame: Chain) -> Result<Begun, MustClose> {
         Road::Fetch => fetch::begin(context, &header, reader, &frame)
             .map(|job| Begun { pending: Pending::Fetch(job), charge: 0 }),
         Road::AtOnce => at_once(context, &header, reader).map(Begun::now),
+        Road::Group => group_road::begin(context, &header, reader).map(|pending| {
+            let charge = group_road::cost(header.api, frame.len());
+            Begun { pending, charge }
+        }),
         Road::Task => check(context, &header, reader).map(|charge| {
             let (api, version) = (header.api, header.version);
             let correlation_id = header.correlation_id;
@@ -152,7 +156,6 @@ fn at_once(
     Ok(answers! {
         ApiVersions: api_versions,
         DescribeCluster: describe_cluster,
-        FindCoordinator: find_coordinator,
         DescribeTopicPartitions: describe_topic_partitions,
         SaslHandshake: sasl_handshake,
         DescribeAcls: describe_acls,
@@ -181,6 +184,7 @@ macro_rules! tasks {
             DescribeConfigs: describe_configs DescribeConfigsRequest,
             DeleteRecords: delete_records DeleteRecordsRequest,
             ListOffsets: list_offsets ListOffsetsRequest,
+            FindCoordinator: find_coordinator FindCoordinatorRequest,
             InitProducerId: init_producer_id InitProducerIdRequest,
             OffsetForLeaderEpoch: offset_for_leader_epoch OffsetForLeaderEpochRequest,
             AlterConfigs: alter_configs AlterConfigsRequest,

@@ -8,12 +8,14 @@ use super::describe_configs::DescribeError;
 use crate::broker::call::{DeleteRecordsError, OffsetError};
 use crate::broker::control::ProducerIdError;
 use crate::broker::fetch::ReadError;
+use crate::broker::groups::{CoordinatorError, OffsetsTopicError};
 use crate::broker::produce::ProduceError;
 use crate::config::{DynamicError, GroupConfigError};
 use crate::controller::{
     AllocateError, AlterError, CreateError, DeleteError, ElectError, Election, FeatureUpdateError,
     GrowError, ReassignError,
 };
+use crate::group::{AppendError, GroupError};
 use crate::limits::DESCRIBED_ROWS_MAX;
 use crate::log::{LogError, ProducerError, StageError};
 use crate::model::ErrorCode;
@@ -192,6 +194,63 @@ impl ToCode for DescribeError {
             Self::Value(_) => ErrorCode::InvalidConfig,
             Self::AnswerTooLarge => ErrorCode::PolicyViolation,
         }
+    }
+}
+
+impl ToCode for OffsetsTopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Create(_) | Self::Failed(_) => ErrorCode::CoordinatorNotAvailable,
+        }
+    }
+}
+
+impl ToCode for CoordinatorError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotHere => ErrorCode::NotCoordinator,
+            Self::Loading => ErrorCode::CoordinatorLoadInProgress,
+            Self::Busy { .. } => ErrorCode::CoordinatorNotAvailable,
+        }
+    }
+}
+
+impl ToCode for GroupError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::EmptyGroupId => ErrorCode::InvalidGroupId,
+            Self::UnknownGroup { .. } => ErrorCode::GroupIdNotFound,
+            Self::UnknownMember { .. } => ErrorCode::UnknownMemberId,
+            Self::FencedInstance { .. } => ErrorCode::FencedInstanceId,
+            Self::IllegalGeneration { .. } => ErrorCode::IllegalGeneration,
+            Self::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+            Self::MemberIdRequired => ErrorCode::MemberIdRequired,
+            Self::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
+            Self::SessionTimeout { .. } => ErrorCode::InvalidSessionTimeout,
+            Self::GroupFull { .. } => ErrorCode::GroupMaxSizeReached,
+            Self::NotEmpty => ErrorCode::NonEmptyGroup,
+            Self::SubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
+            Self::OffsetMetadata { .. } => ErrorCode::OffsetMetadataTooLarge,
+            // As Kafka: no client of good faith does this.
+            Self::StaticPending => ErrorCode::UnknownServerError,
+            Self::MemberTooLarge { .. } => ErrorCode::PolicyViolation,
+            // So that the client tries again.
+            Self::TooManyPending { .. } | Self::TooManyGroups { .. } => {
+                ErrorCode::CoordinatorNotAvailable
+            }
+            Self::Append(AppendError::NotAvailable) => ErrorCode::CoordinatorNotAvailable,
+            Self::Append(AppendError::NotCoordinator) | Self::Unloaded => ErrorCode::NotCoordinator,
+            Self::Append(AppendError::TooLarge) => ErrorCode::UnknownServerError,
+        }
+    }
+}
+
+/// What a commit is told: before version 9 clients know no unknown group.
+pub fn commit_code(error: &GroupError, version: i16) -> ErrorCode {
+    match error {
+        GroupError::UnknownGroup { .. } if version < 9 => ErrorCode::IllegalGeneration,
+        GroupError::Append(AppendError::TooLarge) => ErrorCode::InvalidCommitOffsetSize,
+        _ => error.code(),
     }
 }
 

@@ -28,6 +28,8 @@ use bumpalo::Bump;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Kafka's admin client may write the broker's own topics.
+const ADMIN_CLIENT: &str = "__admin_client";
 /// First version in which zstd may be used.
 const ZSTD_FROM: i16 = 7;
 
@@ -58,7 +60,7 @@ pub fn begin(
     let merge = merge(shard, &request, header.version);
     let mut index = 0;
     for topic in request.topic_data {
-        let found = find(shard, &topic, header.version);
+        let found = find(shard, &topic, header);
         for partition in topic.partition_data {
             if merge.as_ref().is_some_and(|merge| merge.is_superseded(index)) {
                 shard.produces.borrow_mut().note(ticket, index, AppendOutcome::Superseded);
@@ -122,15 +124,15 @@ fn refusal(request: &ProduceRequest<'_>) -> Option<ProduceError> {
 fn find(
     shard: &Shard,
     topic: &TopicProduceData<'_>,
-    version: i16,
+    header: &RequestHeader<'_>,
 ) -> Result<Arc<Topic>, ProduceError> {
     let image = shard.image();
-    let found = if version >= IDS_FROM {
+    let found = if header.version >= IDS_FROM {
         image.topic_by_id(topic.topic_id).ok_or(ProduceError::UnknownTopicId)?
     } else {
         image.topic(topic.name).ok_or(ProduceError::UnknownPartition)?
     };
-    if found.name.is_internal() {
+    if found.name.is_internal() && header.client_id != Some(ADMIN_CLIENT) {
         return Err(ProduceError::InternalTopic(found.name.to_string()));
     }
     Ok(Arc::clone(found))

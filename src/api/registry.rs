@@ -14,6 +14,8 @@ pub enum Road {
     Produce,
     /// The hot road of fetch.
     Fetch,
+    /// To the coordinator of a group.
+    Group,
 }
 
 /// An API that works.
@@ -47,11 +49,19 @@ pub const ROWS: &[Row] = &[
         road: Road::Task,
         what: "by name and id; creates topics if allowed",
     },
+    Row { api: ApiKey::OffsetCommit, road: Road::Group, what: "of members and standalone" },
+    Row { api: ApiKey::OffsetFetch, road: Road::Group, what: "of several groups; no transactions" },
     Row {
         api: ApiKey::FindCoordinator,
-        road: Road::AtOnce,
-        what: "names this node for groups (served next); refuses transactions",
+        road: Road::Task,
+        what: "names this node for groups; refuses transactions",
     },
+    Row { api: ApiKey::JoinGroup, road: Road::Group, what: "classic groups, static members too" },
+    Row { api: ApiKey::Heartbeat, road: Road::Group, what: "all of it" },
+    Row { api: ApiKey::LeaveGroup, road: Road::Group, what: "all of it" },
+    Row { api: ApiKey::SyncGroup, road: Road::Group, what: "all of it" },
+    Row { api: ApiKey::DescribeGroups, road: Road::Group, what: "classic groups" },
+    Row { api: ApiKey::ListGroups, road: Road::Group, what: "classic groups, by state and type" },
     Row {
         api: ApiKey::SaslHandshake,
         road: Road::AtOnce,
@@ -104,6 +114,8 @@ pub const ROWS: &[Row] = &[
     Row { api: ApiKey::DescribeUserScramCredentials, road: Road::AtOnce, what: "none yet" },
     Row { api: ApiKey::DescribeQuorum, road: Road::Task, what: "this node, the one voter" },
     Row { api: ApiKey::UpdateFeatures, road: Road::AtOnce, what: "to the levels that are there" },
+    Row { api: ApiKey::DeleteGroups, road: Road::Group, what: "all of it" },
+    Row { api: ApiKey::OffsetDelete, road: Road::Group, what: "all of it" },
     Row { api: ApiKey::DescribeCluster, road: Road::AtOnce, what: "this broker; no controllers" },
     Row { api: ApiKey::DescribeProducers, road: Road::Task, what: "all of it" },
     Row { api: ApiKey::DescribeTransactions, road: Road::AtOnce, what: "none yet" },

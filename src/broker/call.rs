@@ -1,10 +1,12 @@
 //! Calls between shards: everything that is not on the two hot roads. A call is a task at its
 //! target; the caller awaits the reply under a ticket.
 
+use super::groups::{Ask, Asker, CoordinatorError, GroupReply, Place};
 use super::letter::{Letter, Ticket};
 use super::questions::{Question, Said};
 use super::shard::Shard;
 use crate::controller::Delta;
+use crate::group::{ListFilter, ListedGroup};
 use crate::log::{CheckpointKind, LogError, ProducerEntry};
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicName};
 use crate::runtime::sync::{Promise, promise};
@@ -32,6 +34,10 @@ pub enum Call {
     Changes { delta: Arc<Delta>, offset: Offset },
     /// A log directory is out of service. To every other shard.
     DirectoryFailed(super::directories::OfflineDirectory),
+    /// Something for the coordinator of groups at a place. To the partition's owner.
+    Group { place: Place, ask: Ask },
+    /// Which groups do you coordinate? To every shard.
+    ListGroups(ListFilter),
     /// Open the logs that this shard owns. To every shard, at start.
     Open(Box<super::open::Opening>),
     /// Close all client connections. To every shard, at shutdown.
@@ -54,6 +60,8 @@ pub enum Reply {
     /// Whether that succeeded.
     Saved(bool),
     Command(super::control::Outcome),
+    Group(GroupReply),
+    Groups(Result<Vec<ListedGroup>, CoordinatorError>),
     Done,
     Opened(Result<super::open::OpenReport, String>),
     Checkpoints(Vec<PartitionCheckpoint>),
@@ -153,7 +161,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    fn open(&mut self, promise: Promise<Reply>) -> Ticket {
+    pub(super) fn open(&mut self, promise: Promise<Reply>) -> Ticket {
         if let Some(ticket) = self.free.pop() {
             self.waiting[ticket as usize] = Some(promise);
             return ticket;
@@ -184,6 +192,10 @@ impl Shard {
 
     /// Mail: a call from another shard.
     pub(super) fn called(self: &Rc<Self>, home: u16, ticket: Ticket, call: Call) {
+        // In the order in which they come, and without a task that waits for a rebalance.
+        if let Call::Group { place, ask } = call {
+            return self.coordinate(place, ask, Asker::There { home, ticket });
+        }
         let shard = Rc::clone(self);
         self.core().spawn(async move {
             let reply = Box::new(shard.answer(call).await);
@@ -218,6 +230,8 @@ impl Shard {
                 Reply::Saved(self.save_checkpoints(&[CheckpointKind::LogStart]).await)
             }
             Call::Command(command) => Reply::Command(self.command_here(command).await),
+            Call::Group { place, ask } => Reply::Group(self.ask_coordinator(place, ask).await),
+            Call::ListGroups(filter) => Reply::Groups(self.list_groups_here(&filter)),
             Call::Changes { delta, offset } => {
                 self.apply(&delta, offset).await;
                 Reply::Done

@@ -15,12 +15,15 @@ use super::plans;
 use super::shard::Shard;
 use crate::base::Pieces;
 use crate::base::crc32c::Crc32c;
+use crate::config::BrokerConfig;
 use crate::controller::{
     AllocateError, AlterError, ApplyError, Controller, CreateError, CreatedTopic, DeleteOutcome,
     DeleteTarget, Delta, GrowError, NewTopic, Plan, ProducerIdBlock, Records, Registration,
 };
 use crate::log::{Flush, Log, LogDir, LogError, Part, Read, ReadRange, StageError};
-use crate::model::{LeaderEpoch, NodeId, Offset, ProducerId, ResourceType, Timestamp, TopicName};
+use crate::model::{
+    LeaderEpoch, NodeId, OFFSETS_TOPIC, Offset, ProducerId, ResourceType, Timestamp, TopicName,
+};
 use crate::protocol::{Parse as _, Reader, RequestHeader, read};
 use crate::record::{
     BatchBuilder, BatchHeader, CRC_FROM, HEADER_BYTES, LeaderChange, NewRecord, Scratch, walk,
@@ -65,6 +68,8 @@ pub enum Command {
     AutoCreate {
         names: Vec<String>,
     },
+    /// The topic that keeps groups, unless it is there.
+    OffsetsTopic,
     ProducerIds,
 }
 
@@ -349,7 +354,7 @@ impl Shard {
         let host = Rc::clone(self.controller.get().expect("commands go to the controller's shard"));
         // One at a time: a command must see what the one before has done.
         let _inside = host.gate.enter().await;
-        let (records, outcome) = host.plan(&command);
+        let (records, outcome) = host.plan(&command, &self.facts.config);
         match self.commit_everywhere(&host, &records).await {
             Ok(()) => {
                 match &outcome {
@@ -390,7 +395,7 @@ impl Shard {
 }
 
 impl ControllerHost {
-    fn plan(&self, command: &Command) -> (Records, Outcome) {
+    fn plan(&self, command: &Command, config: &BrokerConfig) -> (Records, Outcome) {
         let machine = self.machine.borrow();
         match command {
             Command::CreateTopics { frame, version } => with_body(frame, |body| {
@@ -429,6 +434,26 @@ impl ControllerHost {
                 let missing = names.iter().map(String::as_str);
                 let missing = missing.filter(|name| machine.image().topic(name).is_none());
                 created(machine.on_auto_create(missing, &mut random))
+            }
+            Command::OffsetsTopic if machine.image().topic(OFFSETS_TOPIC).is_some() => {
+                (Records::default(), Outcome::Created(Vec::new()))
+            }
+            Command::OffsetsTopic => {
+                let (topic, brokers) = (&config.groups.topic, machine.image().brokers().len());
+                let segment_bytes = topic.segment_bytes.to_string();
+                let topic = NewTopic {
+                    name: OFFSETS_TOPIC,
+                    partitions: topic.partitions as i32,
+                    // Groups must work on one node with nothing set.
+                    replication_factor: usize::from(topic.replication_factor).min(brokers) as i16,
+                    assignments: Vec::new(),
+                    configs: vec![
+                        ("cleanup.policy", Some("compact")),
+                        ("compression.type", Some("producer")),
+                        ("segment.bytes", Some(&segment_bytes)),
+                    ],
+                };
+                created(machine.on_create_topics(&[topic], false, &mut random))
             }
             Command::ProducerIds => {
                 let node = machine.node_id();

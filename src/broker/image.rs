@@ -2,12 +2,13 @@
 //! and go with their files.
 
 use super::call::PartitionCheckpoint;
+use super::groups::Place;
 use super::partition::Partition;
 use super::shard::Shard;
 use crate::config::Layers;
 use crate::controller::{Change, Delta, Topic};
 use crate::log::{Log, LogDir, LogSpec};
-use crate::model::Offset;
+use crate::model::{OFFSETS_TOPIC, Offset};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,7 +23,10 @@ impl Shard {
             match change {
                 Change::TopicCreated(topic) => self.add_partitions(topic),
                 Change::TopicChanged(topic) => self.update_partitions(topic),
-                Change::TopicRemoved(topic) => self.remove_partitions(topic).await,
+                Change::TopicRemoved(topic) => {
+                    self.remove_partitions(topic).await;
+                    self.forget_offsets(topic);
+                }
                 Change::Config(layers) => self.follow(layers),
                 Change::Brokers(_)
                 | Change::Features(_)
@@ -46,12 +50,12 @@ impl Shard {
         }
     }
 
-    pub(super) fn add_partitions(&self, topic: &Arc<Topic>) {
+    pub(super) fn add_partitions(self: &Rc<Self>, topic: &Arc<Topic>) {
         self.add_partitions_in(topic, None);
     }
 
     /// Adds those that are not there yet, in `dir` or where there is most room.
-    pub(super) fn add_partitions_in(&self, topic: &Arc<Topic>, dir: Option<&Rc<LogDir>>) {
+    pub(super) fn add_partitions_in(self: &Rc<Self>, topic: &Arc<Topic>, dir: Option<&Rc<LogDir>>) {
         for index in 0..topic.partitions.len() as i32 {
             if self.owns(topic.id, index) && self.partition(topic.id, index).is_none() {
                 let log = Log::create(
@@ -64,14 +68,17 @@ impl Shard {
         }
     }
 
-    pub(super) fn insert_partition(&self, topic: &Arc<Topic>, index: i32, log: Log) {
+    pub(super) fn insert_partition(self: &Rc<Self>, topic: &Arc<Topic>, index: i32, log: Log) {
         let settings = self.settings(&topic.config);
         let epoch = topic.partitions[index as usize].leader_epoch;
         let partition = Partition::new(topic.name.clone(), topic.id, index, epoch, settings, log);
-        self.partitions.borrow_mut().insert((topic.id, index), partition);
+        self.partitions.borrow_mut().insert((topic.id, index), Rc::clone(&partition));
+        if topic.name.as_str() == OFFSETS_TOPIC {
+            self.add_coordinator(&partition);
+        }
     }
 
-    fn update_partitions(&self, topic: &Arc<Topic>) {
+    fn update_partitions(self: &Rc<Self>, topic: &Arc<Topic>) {
         for (index, info) in (0..).zip(&topic.partitions) {
             if let Some(partition) = self.partition(topic.id, index) {
                 partition.update(self.settings(&topic.config), info.leader_epoch);
@@ -83,6 +90,7 @@ impl Shard {
     /// When this returns, a topic of the same name can be made anew.
     async fn remove_partitions(self: &Rc<Self>, topic: &Topic) {
         for index in 0..topic.partitions.len() as i32 {
+            self.remove_coordinator(Place { topic: topic.id, partition: index });
             let removed = self.partitions.borrow_mut().remove(&(topic.id, index));
             if let Some(partition) = removed {
                 partition.remove(self).await;

@@ -16,6 +16,7 @@ pub mod control;
 pub mod directories;
 pub mod fetch;
 pub mod fetch_session;
+pub mod groups;
 pub mod letter;
 pub mod live_settings;
 pub mod metrics;

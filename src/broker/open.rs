@@ -120,7 +120,7 @@ impl Shard {
     }
 
     async fn open_log(
-        &self,
+        self: &Rc<Self>,
         opening: &Opening,
         task: &Task,
         report: &RefCell<OpenReport>,

@@ -15,13 +15,14 @@ use super::topic_settings::{Repacked, TopicSettings};
 use crate::base::Instant;
 use crate::limits::SCRATCH_BYTES_KEPT;
 use crate::log::{
-    Flush, FlushJob, Flushed, Log, LogError, Part, ProducerEntry, Read as LogRead, ReadNow,
-    ReadRange, Staged,
+    Flush, FlushJob, Flushed, Log, LogError, Part, ProducerEntry, Read as LogRead, ReadJob,
+    ReadNow, ReadRange, Staged,
 };
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicName};
-use crate::record::{TimestampType, ValidBatch};
-use crate::runtime::sync::Bell;
+use crate::record::{BatchHeader, TimestampType, ValidBatch};
+use crate::runtime::sync::{Awaited, Bell, Promise, promise};
 use crate::runtime::{Chain, chain};
+use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -61,14 +62,41 @@ pub struct Partition {
     is_closed: Cell<bool>,
     /// And that end succeeded.
     is_clean_end: Cell<bool>,
+    /// Clients have appended since the log was opened.
+    has_client_batches: Cell<bool>,
 }
 
 struct Waiter {
-    home: u16,
-    ticket: Ticket,
-    index: u32,
+    asker: Asker,
     appended: Appended,
     last_offset: Offset,
+}
+
+/// Who waits for a batch.
+enum Asker {
+    /// A part of a produce request, at its home.
+    Produce { home: u16, ticket: Ticket, index: u32 },
+    /// The broker itself, on this core.
+    Own(Promise<Result<Appended, ProduceError>>),
+}
+
+impl Asker {
+    fn of(part: &AppendPart) -> Self {
+        Self::Produce { home: part.home, ticket: part.ticket, index: part.index }
+    }
+
+    fn tell(self, shard: &Shard, result: Result<Appended, ProduceError>) {
+        match self {
+            Self::Own(promise) => promise.keep(result),
+            Self::Produce { home, ticket, index } => {
+                let outcome = match result {
+                    Ok(appended) => AppendOutcome::Appended(appended),
+                    Err(error) => AppendOutcome::Failed(Box::new(error)),
+                };
+                shard.appended(home, ticket, index, outcome);
+            }
+        }
+    }
 }
 
 impl Partition {
@@ -102,6 +130,7 @@ impl Partition {
             is_removed: Cell::new(false),
             is_closed: Cell::new(false),
             is_clean_end: Cell::new(false),
+            has_client_batches: Cell::new(false),
         })
     }
 
@@ -126,10 +155,11 @@ impl Partition {
             self.behind.borrow_mut().push_back(part);
             return;
         }
+        self.has_client_batches.set(true);
         let staged = self.check_open().and_then(|()| self.stage(shard, &part));
         shard.scratch.borrow_mut().trim(SCRATCH_BYTES_KEPT);
         if let Some(staged) = staged.transpose() {
-            self.settle(shard, part, staged);
+            self.settle(shard, Asker::of(&part), staged);
         } else {
             self.is_packing.set(true);
             shard.core().spawn(Rc::clone(self).pack_aside(Rc::clone(shard), part));
@@ -147,12 +177,26 @@ impl Partition {
             let staged = self.stage_repacked(repacked?, now)?;
             Ok(self.appended(&shard, part.batch.len(), staged, timestamp_type, now))
         });
-        self.settle(&shard, part, staged);
+        self.settle(&shard, Asker::of(&part), staged);
         self.is_packing.set(false);
         while !self.is_packing.get() {
             let Some(next) = self.behind.borrow_mut().pop_front() else { return };
             self.append(&shard, next);
         }
+    }
+
+    /// Stages a batch of the broker's own records: `header` is that of the batch in `bytes`. What
+    /// is awaited comes when the batch is committed.
+    pub fn append_own(
+        self: &Rc<Self>,
+        shard: &Rc<Shard>,
+        header: &BatchHeader,
+        bytes: Bytes,
+    ) -> Awaited<Result<Appended, ProduceError>> {
+        let (promise, awaited) = promise();
+        let staged = self.check_open().and_then(|()| self.stage_own(shard, header, bytes));
+        self.settle(shard, Asker::Own(promise), staged);
+        awaited
     }
 
     /// Whether anything may still be appended.
@@ -167,22 +211,31 @@ impl Partition {
     /// What was staged is answered after the flush, what was not is answered now.
     fn settle(
         self: &Rc<Self>,
-        shard: &Rc<Shard>,
-        part: AppendPart,
+        shard: &Shard,
+        asker: Asker,
         staged: Result<(Appended, Offset), ProduceError>,
     ) {
         match staged {
             Ok((appended, last_offset)) => {
-                let AppendPart { home, ticket, index, .. } = part;
-                let waiter = Waiter { home, ticket, index, appended, last_offset };
+                let waiter = Waiter { asker, appended, last_offset };
                 self.waiters.borrow_mut().push_back(waiter);
                 self.mark_dirty(shard);
             }
-            Err(error) => {
-                let outcome = AppendOutcome::Failed(Box::new(error));
-                shard.appended(part.home, part.ticket, part.index, outcome);
-            }
+            Err(error) => asker.tell(shard, Err(error)),
         }
+    }
+
+    fn stage_own(
+        &self,
+        shard: &Shard,
+        header: &BatchHeader,
+        bytes: Bytes,
+    ) -> Result<(Appended, Offset), ProduceError> {
+        let (now, epoch, len) = (shard.core().wall(), self.leader_epoch.get(), bytes.len());
+        let stamp = |base, epoch| header.stamp(base, epoch);
+        let parts = [Part::Bytes(bytes)];
+        let staged = self.log.borrow_mut().stage(header, parts, epoch, now, stamp)?;
+        Ok(self.appended(shard, len, staged, TimestampType::CreateTime, now))
     }
 
     /// Stages a part; `None`: its records must be packed anew, and are too many to do that here.
@@ -325,8 +378,7 @@ impl Partition {
             }
             let Some(waiter) = waiters.pop_front() else { return };
             drop(waiters);
-            let outcome = AppendOutcome::Appended(waiter.appended);
-            shard.appended(waiter.home, waiter.ticket, waiter.index, outcome);
+            waiter.asker.tell(shard, Ok(waiter.appended));
         }
     }
 
@@ -371,8 +423,7 @@ impl Partition {
     fn fail_waiters(&self, shard: &Rc<Shard>, error: LogError) {
         let error = ProduceError::Log(Arc::new(error));
         for waiter in std::mem::take(&mut *self.waiters.borrow_mut()) {
-            let outcome = AppendOutcome::Failed(Box::new(error.clone()));
-            shard.appended(waiter.home, waiter.ticket, waiter.index, outcome);
+            waiter.asker.tell(shard, Err(error.clone()));
         }
     }
 
@@ -616,6 +667,46 @@ impl Partition {
             high_watermark: log.log_end_offset(),
             is_closed: self.is_clean_end.get(),
         }
+    }
+
+    /// `<topic>-<partition>`, for the operator.
+    pub fn label(&self) -> String {
+        format!("{}-{}", self.name, self.index)
+    }
+
+    /// Whether the log may hold what the broker has not written itself since it was opened.
+    pub fn has_client_batches(&self) -> bool {
+        self.has_client_batches.get()
+    }
+
+    pub fn start_offset(&self) -> Offset {
+        self.log.borrow().log_start_offset()
+    }
+
+    pub fn size_bytes(&self) -> u64 {
+        self.log.borrow().size_bytes()
+    }
+
+    pub fn read_job(&self, range: &ReadRange) -> ReadJob {
+        self.log.borrow().read_job(range)
+    }
+
+    /// The next batch begins a segment; gives the offset that it gets.
+    pub fn begin_segment(&self) -> Offset {
+        self.log.borrow_mut().begin_segment()
+    }
+
+    /// Syncs all that is written.
+    pub async fn make_durable(&self, shard: &Shard) -> Result<(), ProduceError> {
+        let job = self.log.borrow().sync_job();
+        let synced = job.run(shard.core()).await;
+        synced.map(drop).map_err(|error| ProduceError::Log(Arc::new(error)))
+    }
+
+    /// What lies below an offset is not read again; segments that lie there as a whole go.
+    pub async fn forget_below(&self, shard: &Shard, offset: Offset) {
+        self.log.borrow_mut().advance_log_start(offset);
+        self.retain(shard).await;
     }
 
     /// Removes what retention no longer keeps.

@@ -5,6 +5,7 @@ use super::call::Calls;
 use super::control::ControllerHost;
 use super::fetch::Fetchers;
 use super::fetch_session::{SessionCache, SessionLimits};
+use super::groups::Groups;
 use super::letter::{DoorNote, Letter};
 use super::live_settings::LiveSettings;
 use super::metrics::Metrics;
@@ -92,6 +93,7 @@ pub struct Shard {
     pub(super) fetchers: RefCell<Fetchers>,
     pub sessions: RefCell<SessionCache>,
     pub(super) calls: RefCell<Calls>,
+    pub(super) groups: RefCell<Groups>,
     /// Partitions with staged batches, flushed at the end of the turn.
     pub(super) dirty: RefCell<Vec<Rc<Partition>>>,
     pub(super) dirty_bell: Bell,
@@ -131,6 +133,7 @@ impl Shard {
             fetchers: RefCell::default(),
             sessions: RefCell::new(sessions),
             calls: RefCell::default(),
+            groups: RefCell::default(),
             dirty: RefCell::default(),
             dirty_bell: Bell::default(),
             scratch: RefCell::new(Scratch::new()),
@@ -273,6 +276,7 @@ impl Shard {
         loop {
             self.dirty_bell.heard().await;
             self.core.turn_end().await;
+            self.stage_groups();
             let mut dirty = self.dirty.take();
             for partition in dirty.drain(..) {
                 partition.flush(&self);

@@ -1,6 +1,7 @@
 //! The broker's settings as a whole: parsed from a file, checked against each other, typed.
 
 use super::cores::{AppendPath, Cores};
+use super::groups::GroupConfig;
 use super::layers::Layers;
 use super::listener::Listeners;
 use super::notices::Notices;
@@ -50,6 +51,8 @@ pub struct BrokerConfig {
     pub recovery_point_checkpoint_interval: Duration,
     pub start_offset_checkpoint_interval: Duration,
     pub producer_id_expiration: Duration,
+
+    pub groups: GroupConfig,
 
     pub cores: Cores,
     pub spin_max: Duration,
@@ -132,6 +135,7 @@ impl BrokerConfig {
             start_offset_checkpoint_interval: read
                 .time("log.flush.start.offset.checkpoint.interval.ms"),
             producer_id_expiration: read.time("producer.id.expiration.ms"),
+            groups: GroupConfig::load(|key| read.int(key)),
             spin_max: Duration::from_micros(u64::from(read.size("highwater.spin.us.max"))),
             append_path: AppendPath::parse(&read.text("highwater.append.path")),
             disabled_features: read.list("highwater.disable.features"),

@@ -20,6 +20,7 @@ mod describe;
 mod dynamic;
 mod environment;
 mod group;
+mod groups;
 mod keys;
 mod kind;
 mod layers;
@@ -41,6 +42,7 @@ pub use describe::{
 };
 pub use dynamic::{DynamicError, DynamicLayer, ListChange, check_dynamic};
 pub use group::{GroupConfigError, check_group_overrides};
+pub use groups::{GroupConfig, OffsetsTopicConfig};
 pub use kind::{Check, Kind, Value, ValueError};
 pub use layers::{Layers, Source, Texts};
 pub use listener::{Endpoint, ListenerError, Listeners, SecurityProtocol};

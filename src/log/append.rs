@@ -242,7 +242,7 @@ impl Log {
     }
 
     /// The segment that the last staged batch went to, or the active one.
-    fn staging_segment(&self) -> Option<Rc<Segment>> {
+    pub(super) fn staging_segment(&self) -> Option<Rc<Segment>> {
         let staged = self.runs.back().map(|run| &run.segment);
         staged.or(self.segment_in_flight.as_ref()).or(self.active()).cloned()
     }

@@ -209,6 +209,14 @@ impl Log {
         self.log_start_offset
     }
 
+    /// The next staged batch begins a segment, so that all before it can go as a whole. Gives the
+    /// offset that it gets.
+    pub fn begin_segment(&mut self) -> Offset {
+        let has_batches = |segment: Rc<Segment>| segment.staged_len.get() > 0;
+        self.must_roll |= self.staging_segment().is_some_and(has_batches);
+        self.next_offset
+    }
+
     /// An empty log begins at `offset`, if that is higher.
     pub(super) fn begin_at(&mut self, offset: Offset) {
         assert!(self.segments.is_empty());

@@ -1,7 +1,8 @@
-//! Replication, groups, transactions and share groups: read, named, served by later work.
+//! Replication, groups, transactions and share groups: what the classic groups need is served, the
+//! rest is read, named and served by later work.
 
 use crate::config::kind::{Check::*, Kind::*};
-use crate::config::setting::{Setting, Update::*, later};
+use crate::config::setting::{Setting, Update::*, later, served};
 
 #[rustfmt::skip]
 pub(super) static SETTINGS: &[Setting] = &[
@@ -29,31 +30,31 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Socket timeout of a follower."),
     later("follower.fetch.last.tiered.offset.enable", Boolean, Some("false"), Any, ClusterWide,
         "Whether a new follower starts at the end of the tiered part."),
-    later("offset.metadata.max.bytes", Int, Some("4096"), Any, ReadOnly,
+    served("offset.metadata.max.bytes", Int, Some("4096"), Any, ReadOnly,
         "Most bytes of text that a consumer commits beside an offset."),
     later("offsets.commit.timeout.ms", Int, Some("5000"), AtLeast(1), ReadOnly,
         "How long an offset commit waits for replicas."),
-    later("offsets.load.buffer.size", Int, Some("5242880"), AtLeast(1), ReadOnly,
+    served("offsets.load.buffer.size", Int, Some("5242880"), AtLeast(1), ReadOnly,
         "Batch of reading when offsets are loaded."),
-    later("offsets.retention.check.interval.ms", Long, Some("600000"), AtLeast(1), ReadOnly,
+    served("offsets.retention.check.interval.ms", Long, Some("600000"), AtLeast(1), ReadOnly,
         "How often old committed offsets are looked for."),
-    later("offsets.retention.minutes", Int, Some("10080"), AtLeast(1), ReadOnly,
+    served("offsets.retention.minutes", Int, Some("10080"), AtLeast(1), ReadOnly,
         "How long offsets of an empty group are kept."),
-    later("offsets.topic.compression.codec", Int, Some("0"), Any, ReadOnly,
-        "Codec of the offsets topic, by number."),
-    later("offsets.topic.num.partitions", Int, Some("50"), AtLeast(1), ReadOnly,
+    served("offsets.topic.compression.codec", Int, Some("0"), Between(0, 4), ReadOnly,
+        "Codec of the offsets topic: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."),
+    served("offsets.topic.num.partitions", Int, Some("50"), AtLeast(1), ReadOnly,
         "Partitions of the offsets topic."),
-    later("offsets.topic.replication.factor", Short, Some("3"), AtLeast(1), ReadOnly,
-        "Replicas of the offsets topic."),
-    later("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1), ReadOnly,
+    served("offsets.topic.replication.factor", Short, Some("3"), AtLeast(1), ReadOnly,
+        "Replicas of the offsets topic; no more than there are brokers when it is made."),
+    served("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1), ReadOnly,
         "Segment size of the offsets topic."),
-    later("group.initial.rebalance.delay.ms", Int, Some("3000"), Any, ReadOnly,
+    served("group.initial.rebalance.delay.ms", Int, Some("3000"), Any, ReadOnly,
         "How long an empty classic group waits for more members."),
-    later("group.max.session.timeout.ms", Int, Some("1800000"), Any, ReadOnly,
+    served("group.max.session.timeout.ms", Int, Some("1800000"), Any, ReadOnly,
         "Longest session timeout a member may ask for."),
-    later("group.min.session.timeout.ms", Int, Some("6000"), Any, ReadOnly,
+    served("group.min.session.timeout.ms", Int, Some("6000"), Any, ReadOnly,
         "Shortest session timeout a member may ask for."),
-    later("group.max.size", Int, Some("2147483647"), AtLeast(1), ReadOnly,
+    served("group.max.size", Int, Some("2147483647"), AtLeast(1), ReadOnly,
         "Most members of a classic group."),
     later("group.consumer.assignment.interval.ms", Int, Some("1000"), AtLeast(0), ClusterWide,
         "Shortest time between two assignments of a consumer group."),
