@@ -107,8 +107,11 @@ class PythonMember(Member):
             session_timeout_ms=10_000, fetch_max_wait_ms=100, group_instance_id=instance,
             partition_assignment_strategy=[PYTHON_ASSIGNORS[assignor]], **settings,
         )
-        self.consumer.subscribe([topic] if isinstance(topic, str) else topic, listener=Listener(self))
         self.owned = set()
+        # A member of kafka-python 3.0.12 that learns of a topic's partitions only after its first join joins again,
+        # and one in twenty of these then neither reads nor sends heartbeats any more, whatever the broker.
+        self.consumer.partitions_for_topic(topic)
+        self.consumer.subscribe([topic], listener=Listener(self))
 
     def poll(self):
         for batch in self.consumer.poll(timeout_ms=100).values():
