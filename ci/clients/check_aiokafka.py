@@ -22,7 +22,8 @@ ASSIGNORS = {
 }
 PARTITIONS = 4
 SECONDS_MAX = 60
-BASE_MS = 1_700_000_000_000
+# Recent, so that no retention takes the records.
+BASE_MS = int(time.time() * 1000) - 3_600_000
 
 
 def asynchronous(function):

@@ -304,7 +304,7 @@ func static(broker string) {
 
 func seek(broker string) {
 	topic := create(broker, "franz-seek", 1)
-	base := time.UnixMilli(1_700_000_000_000)
+	base := time.UnixMilli(time.Now().Add(-time.Hour).UnixMilli())
 	producer := client(broker)
 	defer producer.Close()
 	var records []*kgo.Record

@@ -299,7 +299,7 @@ func resume(broker string) {
 
 func seek(broker string) {
 	topic := create(broker, "sarama-seek", 1)
-	base := time.UnixMilli(1_700_000_000_000)
+	base := time.UnixMilli(time.Now().Add(-time.Hour).UnixMilli())
 	settings := config()
 	producer, err := sarama.NewSyncProducer([]string{broker}, settings)
 	facts.Must("a producer", err)

@@ -15,7 +15,8 @@ use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PARTITIONS: i32 = 4;
 const POLL: Duration = Duration::from_millis(100);
@@ -97,7 +98,7 @@ async fn produce(
             .partition(i32::try_from(number)? % partitions)
             .key(&key)
             .payload(&value)
-            .timestamp(BASE_MS + 10 * i64::from(number))
+            .timestamp(*BASE_MS + 10 * i64::from(number))
             .headers(headers);
         sent.push(producer.send_result(record).map_err(|(error, _)| error)?);
     }
@@ -107,8 +108,11 @@ async fn produce(
     Ok(())
 }
 
-/// The timestamp of record 0; the others follow 10 ms apart.
-const BASE_MS: i64 = 1_700_000_000_000;
+/// The timestamp of record 0; the others follow 10 ms apart. Recent, so that no retention takes the records.
+static BASE_MS: LazyLock<i64> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or_default() - 3_600_000
+});
 
 fn consumer(broker: &str, group: &str) -> Result<BaseConsumer, rdkafka::error::KafkaError> {
     settings(broker)
@@ -229,12 +233,12 @@ async fn seek(broker: &str) -> Outcome {
     take(&consumer, 100)?;
     consumer.seek(&topic, 0, Offset::Offset(57), LIMIT)?;
     same("by offset", value_of(57), text(take(&consumer, 1)?[0].payload()))?;
-    let found = consumer.offsets_for_times(at(&topic, Offset::Offset(BASE_MS + 331))?, LIMIT)?;
+    let found = consumer.offsets_for_times(at(&topic, Offset::Offset(*BASE_MS + 331))?, LIMIT)?;
     let offset = found.find_partition(&topic, 0).ok_or("no offset by time")?.offset();
     same("found by time", Offset::Offset(34), offset)?;
     consumer.seek(&topic, 0, offset, LIMIT)?;
     let record = &take(&consumer, 1)?[0];
     same("by time", value_of(34), text(record.payload()))?;
-    same("its time", Some(BASE_MS + 340), record.timestamp().to_millis())?;
+    same("its time", Some(*BASE_MS + 340), record.timestamp().to_millis())?;
     same("watermarks", (0, 100), consumer.fetch_watermarks(&topic, 0, LIMIT)?)
 }

@@ -542,7 +542,7 @@ final class CheckGroups {
     private void seeks() throws Exception {
         String topic = broker.topic("groups-seek", 1);
         TopicPartition partition = new TopicPartition(topic, 0);
-        long base = 1_700_000_000_000L;
+        long base = System.currentTimeMillis() - 3_600_000;
         try (var producer = broker.producer(Map.of("compression.type", "zstd"))) {
             for (int number = 0; number < 100; number++) {
                 producer.send(new org.apache.kafka.clients.producer.ProducerRecord<>(topic, 0, base + 10L * number,
