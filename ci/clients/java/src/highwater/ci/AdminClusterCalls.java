@@ -34,13 +34,13 @@ final class AdminClusterCalls {
         admin = to.admin;
     }
 
-    void ask() throws Exception {
-        cluster();
-        features();
-        disks();
-        producers();
-        transactions();
-        security();
+    void ask() {
+        to.attempt(this::cluster);
+        to.attempt(this::features);
+        to.attempt(this::disks);
+        to.attempt(this::producers);
+        to.attempt(this::transactions);
+        to.attempt(this::security);
     }
 
     private void cluster() {

@@ -25,11 +25,11 @@ final class AdminConfigCalls {
         admin = to.admin;
     }
 
-    void ask() throws Exception {
-        describe();
-        alterTopic();
-        alterBroker();
-        alterGroup();
+    void ask() {
+        to.attempt(this::describe);
+        to.attempt(this::alterTopic);
+        to.attempt(this::alterBroker);
+        to.attempt(this::alterGroup);
         to.call("listConfigResources");
         for (ConfigResource.Type type : List.of(ConfigResource.Type.TOPIC, ConfigResource.Type.BROKER,
                 ConfigResource.Type.CLIENT_METRICS, ConfigResource.Type.GROUP)) {
