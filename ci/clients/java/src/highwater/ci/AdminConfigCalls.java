@@ -148,10 +148,11 @@ final class AdminConfigCalls {
         alter("a broker's name", to.brokerResource("one"), false, op(OpType.SET, "log.retention.ms", "1"));
     }
 
-    private void alterGroup() {
+    private void alterGroup() throws Exception {
         to.call("incrementalAlterConfigs of a group");
         ConfigResource group = new ConfigResource(ConfigResource.Type.GROUP, to.topic("configured-group"));
         alter("set", group, false, op(OpType.SET, "consumer.session.timeout.ms", "50000"));
+        awaitSetting(group, "consumer.session.timeout.ms", "50000");
         shows("now", group);
         alter("an unknown key", group, false, op(OpType.SET, "no.such", "1"));
         alter("out of bounds", group, false, op(OpType.SET, "consumer.session.timeout.ms", "1"));
