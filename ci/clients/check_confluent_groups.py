@@ -3,6 +3,7 @@
 import threading
 
 import confluent_kafka
+import kafka
 from checks import await_that, check, each, fresh_topic, main, same, same_records, values
 from confluent_kafka import (
     OFFSET_INVALID,
@@ -363,6 +364,35 @@ def keyless_where_compacted(broker):
     producer.produce(topic, b"value", on_delivery=lambda error, _: reports.append(error and error.code()))
     same("left", 0, producer.flush(SECONDS_MAX))
     same("report", [KafkaError.INVALID_RECORD], reports)
+
+
+@check
+def large_record(broker):
+    """confluent-kafka reads a record of 5 MiB though it asks for 1 MiB a partition (KIP-74)"""
+    topic = create(broker, "confluent-large", **{"max.message.bytes": "6000000"})
+    record = values(1, size=20_000_000)[0][: 5 << 20]
+    produce(broker, topic, [b"before", record, b"after"], message_max_bytes=6_000_000)
+    reader = in_group(broker, fresh_topic("confluent-large"), max_partition_fetch_bytes=1 << 20)
+    reader.subscribe([topic])
+    taken = []
+    await_that("three", SECONDS_MAX, lambda: taken.extend(reader.consume(3 - len(taken), 0.5)) or len(taken) == 3)
+    same_records("values", [b"before", record, b"after"], [message.value() for message in taken])
+    reader.close()
+
+
+@check
+def same_partition_for_a_key(broker):
+    """confluent-kafka with Java's partitioner and kafka-python send a key to the same partition"""
+    topic, keys = create(broker, "confluent-keys", 7), [b"key-%d" % n for n in range(100)]
+    sent = {}
+    producer = confluent_kafka.Producer({"bootstrap.servers": broker, "partitioner": "murmur2_random"})
+    for key in keys:
+        producer.produce(topic, b"v", key, on_delivery=lambda _, m: sent.__setitem__(m.key(), m.partition()))
+    same("left", 0, producer.flush(SECONDS_MAX))
+    other = kafka.KafkaProducer(bootstrap_servers=broker)
+    futures = {key: other.send(topic, b"v", key=key) for key in keys}
+    same("partitions", sent, {key: future.get(SECONDS_MAX).partition for key, future in futures.items()})
+    other.close()
 
 
 @check

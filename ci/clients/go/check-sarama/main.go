@@ -38,6 +38,7 @@ func main() {
 	}
 	checks = append(checks,
 		facts.Check{Fact: "sarama commits and resumes", Body: resume},
+		facts.Check{Fact: "a log agent on sarama ships the lines of a growing file", Body: logAgent},
 		facts.Check{Fact: "sarama finds offsets by time and reads from them", Body: seek},
 		facts.Check{Fact: "sarama lists and describes topics, and grows them", Body: topics},
 		facts.Check{Fact: "sarama alters settings of a topic", Body: configs},

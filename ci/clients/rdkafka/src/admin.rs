@@ -14,14 +14,19 @@ pub async fn topics(broker: &str) -> Outcome {
     let topic = create(broker, "rdkafka-topics", PARTITIONS).await?;
     let admin = admin_client(broker)?;
     let count = |topic: &str| {
-        let metadata = admin.inner().fetch_metadata(None, LIMIT).map_err(|error| error.to_string())?;
+        let metadata =
+            admin.inner().fetch_metadata(None, LIMIT).map_err(|error| error.to_string())?;
         let found = metadata.topics().iter().find(|one| one.name() == topic);
         Ok::<_, String>(found.map_or(0, |one| one.partitions().len()))
     };
     until("four partitions", || Ok(count(&topic)? == 4)).await?;
     let again = NewTopic::new(&topic, 1, TopicReplication::Fixed(1));
     let refused = admin.create_topics([&again], &options()).await?;
-    same("the same name again", Err((topic.clone(), Code::TopicAlreadyExists)), refused[0].clone())?;
+    same(
+        "the same name again",
+        Err((topic.clone(), Code::TopicAlreadyExists)),
+        refused[0].clone(),
+    )?;
     let grown = admin.create_partitions([&NewPartitions::new(&topic, 6)], &options()).await?;
     same("growing", Ok(topic.clone()), grown[0].clone())?;
     until("six partitions", || Ok(count(&topic)? == 6)).await?;
@@ -79,14 +84,30 @@ pub async fn groups(broker: &str) -> Outcome {
     same("it is listed", true, every.groups().iter().any(|one| one.name() == group))?;
     let one = looker.fetch_group_list(Some(&group), LIMIT)?;
     let described = one.groups().first().ok_or("it is not described")?;
-    same("state and protocol", ("Stable", "consumer", "range"), (described.state(), described.protocol_type(), described.protocol()))?;
+    same(
+        "state and protocol",
+        ("Stable", "consumer", "range"),
+        (described.state(), described.protocol_type(), described.protocol()),
+    )?;
     same("members", 1, described.members().len())?;
-    same("an assignment", true, described.members()[0].assignment().is_some_and(|bytes| bytes.len() > topic.len()))?;
+    same(
+        "an assignment",
+        true,
+        described.members()[0].assignment().is_some_and(|bytes| bytes.len() > topic.len()),
+    )?;
     let refused = admin.delete_groups(&[&group], &options()).await?;
-    same("a group with members", Err((group.clone(), RDKafkaErrorCode::NonEmptyGroup)), refused[0].clone())?;
+    same(
+        "a group with members",
+        Err((group.clone(), RDKafkaErrorCode::NonEmptyGroup)),
+        refused[0].clone(),
+    )?;
     member.leave()?;
     let deleted = admin.delete_groups(&[&group], &options()).await?;
     same("deleting", Ok(group.clone()), deleted[0].clone())?;
     let again = admin.delete_groups(&[&group], &options()).await?;
-    same("deleting it again", Err((group.clone(), RDKafkaErrorCode::GroupIdNotFound)), again[0].clone())
+    same(
+        "deleting it again",
+        Err((group.clone(), RDKafkaErrorCode::GroupIdNotFound)),
+        again[0].clone(),
+    )
 }

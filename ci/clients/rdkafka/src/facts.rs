@@ -53,7 +53,10 @@ pub fn same<T: PartialEq + Debug>(what: impl Display, expected: T, actual: T) ->
 }
 
 /// Asks until the answer is yes; for what can only be observed from outside.
-pub async fn until(what: impl Display, mut question: impl FnMut() -> Result<bool, String>) -> Outcome {
+pub async fn until(
+    what: impl Display,
+    mut question: impl FnMut() -> Result<bool, String>,
+) -> Outcome {
     let deadline = Instant::now() + LIMIT;
     loop {
         if question()? {
@@ -74,5 +77,9 @@ pub fn fresh(name: &str) -> String {
 
 /// The value of a numbered record: partly compressible, of different lengths.
 pub fn value_of(number: u32) -> String {
-    format!("{number:06} {:x} {}", number.wrapping_mul(2_654_435_761), "highwater ".repeat(number as usize % 20))
+    format!(
+        "{number:06} {:x} {}",
+        number.wrapping_mul(2_654_435_761),
+        "highwater ".repeat(number as usize % 20)
+    )
 }

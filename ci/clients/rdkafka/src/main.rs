@@ -32,17 +32,23 @@ async fn main() -> ExitCode {
     println!("# rdkafka on librdkafka {librdkafka}");
     let mut facts = Facts::default();
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        let fact = format!("rdkafka writes and reads back keys, headers and values with codec {codec}");
+        let fact =
+            format!("rdkafka writes and reads back keys, headers and values with codec {codec}");
         facts.check(fact, round_trip(broker, codec)).await;
     }
     for assignor in ["range", "roundrobin", "cooperative-sticky"] {
-        let fact = format!("rdkafka shares a topic between two members by {assignor}, each record once");
+        let fact =
+            format!("rdkafka shares a topic between two members by {assignor}, each record once");
         facts.check(fact, share(broker, assignor)).await;
     }
     facts.check("rdkafka commits and resumes", resume(broker)).await;
-    facts.check("rdkafka restarts a static member without a rebalance", static_restart(broker)).await;
+    facts
+        .check("rdkafka restarts a static member without a rebalance", static_restart(broker))
+        .await;
     facts.check("rdkafka seeks by offset and by time", seek(broker)).await;
-    facts.check("rdkafka creates, describes, grows and deletes topics", admin::topics(broker)).await;
+    facts
+        .check("rdkafka creates, describes, grows and deletes topics", admin::topics(broker))
+        .await;
     facts.check("rdkafka alters settings of a topic", admin::configs(broker)).await;
     facts.check("rdkafka deletes records", admin::delete_records(broker)).await;
     facts.check("rdkafka lists, describes and deletes groups", admin::groups(broker)).await;
@@ -55,7 +61,9 @@ fn settings(broker: &str) -> ClientConfig {
     settings
 }
 
-fn admin_client(broker: &str) -> Result<AdminClient<DefaultClientContext>, rdkafka::error::KafkaError> {
+fn admin_client(
+    broker: &str,
+) -> Result<AdminClient<DefaultClientContext>, rdkafka::error::KafkaError> {
     settings(broker).create()
 }
 
@@ -64,7 +72,11 @@ fn options() -> AdminOptions {
 }
 
 /// A topic with a fresh name.
-async fn create(broker: &str, name: &str, partitions: i32) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+async fn create(
+    broker: &str,
+    name: &str,
+    partitions: i32,
+) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let topic = fresh(name);
     let asked = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
     for result in admin_client(broker)?.create_topics([&asked], &options()).await? {
@@ -161,8 +173,13 @@ async fn round_trip(broker: &str, codec: &str) -> Outcome {
         same("key", format!("key-{number}"), text(record.key()))?;
         same("value", value_of(number), text(record.payload()))?;
         let headers = record.headers().ok_or("no headers")?;
-        let found: Vec<_> = headers.iter().map(|header| (header.key, header.value.map(<[u8]>::to_vec))).collect();
-        same("headers", vec![("a", Some(vec![b'1'])), ("a", None), ("b", Some(vec![0, 255]))], found)?;
+        let found: Vec<_> =
+            headers.iter().map(|header| (header.key, header.value.map(<[u8]>::to_vec))).collect();
+        same(
+            "headers",
+            vec![("a", Some(vec![b'1'])), ("a", None), ("b", Some(vec![0, 255]))],
+            found,
+        )?;
     }
     Ok(())
 }

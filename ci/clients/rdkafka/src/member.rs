@@ -57,7 +57,12 @@ impl Seen {
 }
 
 impl Member {
-    pub fn join(broker: &str, group: &str, topic: &str, more: &[(&str, &str)]) -> Result<Self, KafkaError> {
+    pub fn join(
+        broker: &str,
+        group: &str,
+        topic: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Self, KafkaError> {
         let mut settings = settings(broker);
         settings
             .set("group.id", group)
@@ -69,7 +74,8 @@ impl Member {
             settings.set(*key, *value);
         }
         let seen = Arc::new(Seen::default());
-        let consumer: BaseConsumer<Context> = settings.create_with_context(Context(Arc::clone(&seen)))?;
+        let consumer: BaseConsumer<Context> =
+            settings.create_with_context(Context(Arc::clone(&seen)))?;
         consumer.subscribe(&[topic])?;
         let thread = std::thread::spawn({
             let seen = Arc::clone(&seen);
@@ -111,7 +117,8 @@ fn live(consumer: &BaseConsumer<Context>, seen: &Seen) {
             None => {}
             Some(Err(error)) => seen.fail(&error),
             Some(Ok(record)) => {
-                let value = String::from_utf8_lossy(record.payload().unwrap_or_default()).into_owned();
+                let value =
+                    String::from_utf8_lossy(record.payload().unwrap_or_default()).into_owned();
                 seen.values.lock().unwrap().push(value);
             }
         }
