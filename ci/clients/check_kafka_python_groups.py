@@ -47,6 +47,10 @@ def create(broker, name, partitions=1, **config):
     topic = fresh_topic(name)
     with Admin(broker) as admin:
         admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=config)])
+    # An idempotent producer that came before the leaders serve would lose its order.
+    looker = KafkaConsumer(bootstrap_servers=broker)
+    looker.end_offsets([TopicPartition(topic, number) for number in range(partitions)])
+    looker.close()
     return topic
 
 

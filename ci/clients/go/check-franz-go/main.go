@@ -95,10 +95,11 @@ func create(broker, name string, count int32) string {
 	topic := facts.Fresh(name)
 	_, err := adm.CreateTopic(within(), count, 1, nil, topic)
 	facts.Must("creating a topic", err)
-	// A broker may hear of it a moment after the controller has made it.
-	facts.Await("the topic is known", func() bool {
-		listed, err := adm.ListTopics(within(), topic)
-		return err == nil && listed.Has(topic)
+	// A broker may hear of it a moment after the controller has made it, and an idempotent producer that came
+	// between would lose its order.
+	facts.Await("the topic has leaders", func() bool {
+		ends, err := adm.ListEndOffsets(within(), topic)
+		return err == nil && ends.Error() == nil && len(ends[topic]) == int(count)
 	})
 	return topic
 }

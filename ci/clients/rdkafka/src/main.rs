@@ -82,6 +82,13 @@ async fn create(
     for result in admin_client(broker)?.create_topics([&asked], &options()).await? {
         result.map_err(|(topic, code)| format!("creating {topic}: {code}"))?;
     }
+    // A broker may hear of it a moment after the controller has made it, and an idempotent producer that came
+    // between would lose its order.
+    let looker: BaseConsumer = settings(broker).create()?;
+    until("the topic has leaders", || {
+        Ok((0..partitions).all(|number| looker.fetch_watermarks(&topic, number, LIMIT).is_ok()))
+    })
+    .await?;
     Ok(topic)
 }
 

@@ -107,8 +107,7 @@ final class AdminAnswers implements AutoCloseable {
 
     void create(NewTopic topic) throws Exception {
         Facts.get(admin.createTopics(List.of(topic)).all());
-        Facts.await("the topic is known", Facts.LIMIT,
-                () -> Facts.get(admin.listTopics().names()).contains(topic.name()));
+        Broker.awaitLeaders(admin, topic.name(), topic.numPartitions());
     }
 
     KafkaConsumer<String, String> consumer(String group, Map<String, String> more) {

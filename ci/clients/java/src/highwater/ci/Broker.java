@@ -8,9 +8,11 @@ import java.util.Properties;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /** The broker under test, and the few things that every check wants of it. */
@@ -43,7 +45,20 @@ final class Broker implements AutoCloseable {
         String topic = Facts.fresh(name);
         NewTopic asked = new NewTopic(topic, partitions, (short) 1).configs(new HashMap<>(configs));
         Facts.get(admin.createTopics(List.of(asked)).all());
+        awaitLeaders(admin, topic, partitions);
         return topic;
+    }
+
+    /**
+     * Returns when the leaders of a new topic serve. Kafka refuses a batch that comes earlier and takes the one behind
+     * it, and then an idempotent producer waits in vain for its first to be in order.
+     */
+    static void awaitLeaders(Admin admin, String topic, int partitions) throws Exception {
+        Map<TopicPartition, OffsetSpec> all = new HashMap<>();
+        for (int number = 0; number < partitions; number++) {
+            all.put(new TopicPartition(topic, number), OffsetSpec.latest());
+        }
+        Facts.get(admin.listOffsets(all).all());
     }
 
     /** Records {@code from} up to {@code to}, spread over the partitions in turn; returns their values. */
