@@ -13,6 +13,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /** The broker under test, and the few things that every check wants of it. */
@@ -58,7 +59,13 @@ final class Broker implements AutoCloseable {
         for (int number = 0; number < partitions; number++) {
             all.put(new TopicPartition(topic, number), OffsetSpec.latest());
         }
-        Facts.get(admin.listOffsets(all).all());
+        Facts.await("the leaders of " + topic, Facts.LIMIT, () -> {
+            try {
+                return Facts.get(admin.listOffsets(all).all());
+            } catch (UnknownTopicOrPartitionException notYet) {
+                return null;
+            }
+        });
     }
 
     /** Records {@code from} up to {@code to}, spread over the partitions in turn; returns their values. */
