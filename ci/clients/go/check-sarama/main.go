@@ -82,6 +82,11 @@ func create(broker, name string, count int32) string {
 	defer adm.Close()
 	topic := facts.Fresh(name)
 	facts.Must("creating a topic", adm.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: count, ReplicationFactor: 1}, false))
+	// A broker may hear of it a moment after the controller has made it.
+	facts.Await("the topic is known", func() bool {
+		described, err := adm.DescribeTopics([]string{topic})
+		return err == nil && described[0].Err == sarama.ErrNoError && len(described[0].Partitions) == int(count)
+	})
 	return topic
 }
 
