@@ -37,6 +37,8 @@ def admin_of(broker):
 def create(broker, name, partitions=1, **config):
     topic, admin = fresh_topic(name), admin_of(broker)
     admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(SECONDS_MAX)
+    # A broker may hear of it a moment after the controller has made it.
+    await_that("the topic is known", SECONDS_MAX, lambda: topic in admin.list_topics(timeout=SECONDS_MAX).topics)
     return topic
 
 
