@@ -93,6 +93,7 @@ pub const ROWS: &[Row] = &[
     },
     Row { api: ApiKey::DescribeLogDirs, road: Road::Task, what: "all of it" },
     Row { api: ApiKey::CreatePartitions, road: Road::Task, what: "all of it" },
+    Row { api: ApiKey::DeleteGroups, road: Road::Group, what: "all of it" },
     Row { api: ApiKey::ElectLeaders, road: Road::AtOnce, what: "one node: no election is needed" },
     Row {
         api: ApiKey::IncrementalAlterConfigs,
@@ -105,6 +106,7 @@ pub const ROWS: &[Row] = &[
         what: "one node: replicas stay where they are",
     },
     Row { api: ApiKey::ListPartitionReassignments, road: Road::AtOnce, what: "one node: none" },
+    Row { api: ApiKey::OffsetDelete, road: Road::Group, what: "all of it" },
     Row { api: ApiKey::DescribeClientQuotas, road: Road::AtOnce, what: "none yet" },
     Row {
         api: ApiKey::AlterClientQuotas,
@@ -114,8 +116,6 @@ pub const ROWS: &[Row] = &[
     Row { api: ApiKey::DescribeUserScramCredentials, road: Road::AtOnce, what: "none yet" },
     Row { api: ApiKey::DescribeQuorum, road: Road::Task, what: "this node, the one voter" },
     Row { api: ApiKey::UpdateFeatures, road: Road::AtOnce, what: "to the levels that are there" },
-    Row { api: ApiKey::DeleteGroups, road: Road::Group, what: "all of it" },
-    Row { api: ApiKey::OffsetDelete, road: Road::Group, what: "all of it" },
     Row { api: ApiKey::DescribeCluster, road: Road::AtOnce, what: "this broker; no controllers" },
     Row { api: ApiKey::DescribeProducers, road: Road::Task, what: "all of it" },
     Row { api: ApiKey::DescribeTransactions, road: Road::AtOnce, what: "none yet" },
