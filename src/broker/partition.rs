@@ -476,8 +476,10 @@ impl Partition {
         if let Err(error) = self.check_readable(part.leader_epoch) {
             return Some(ReadOutcome::Failed(error));
         }
-        if let Some(diverging) = self.diverging(part) {
-            return Some(ReadOutcome::Read(self.read_of(None, Some(diverging))));
+        match self.diverging(part) {
+            Ok(None) => {}
+            Ok(diverging) => return Some(ReadOutcome::Read(self.read_of(None, diverging))),
+            Err(error) => return Some(ReadOutcome::Failed(error)),
         }
         let now = self.log.borrow().try_read(shard.core(), range);
         match now {
@@ -527,14 +529,37 @@ impl Partition {
         Read { high_watermark, last_stable_offset, log_start_offset, span, diverging }
     }
 
-    /// Where the reader's log leaves ours, if it does (KIP-595).
-    fn diverging(&self, part: &ReadPart) -> Option<(LeaderEpoch, Offset)> {
+    /// Where the reader's log leaves ours, if it does (KIP-595). Who has read in an epoch that has
+    /// not been, or lies before the log's start, is out of range.
+    fn diverging(&self, part: &ReadPart) -> Result<Option<(LeaderEpoch, Offset)>, ReadError> {
         if part.last_epoch.0 < 0 {
-            return None;
+            return Ok(None);
         }
+        let found = self.end_of_epoch(part.last_epoch);
         let log = self.log.borrow();
-        let (epoch, end) = log.end_offset_for_epoch(part.last_epoch)?;
-        (epoch < part.last_epoch || end < part.offset).then_some((epoch, end))
+        let (start, end) = (log.log_start_offset(), log.log_end_offset());
+        match found {
+            Some((epoch, epoch_end)) if part.offset >= start => {
+                let is_other = epoch < part.last_epoch || epoch_end < part.offset;
+                Ok(is_other.then_some((epoch, epoch_end)))
+            }
+            _ => Err(ReadError::OutOfRange { offset: part.offset, start, end }),
+        }
+    }
+
+    /// The largest epoch not newer than `epoch`, and its end; `None` of one that has not been. Our
+    /// own epoch begins at the log's end as long as no record is of it.
+    fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        let (log, ours) = (self.log.borrow(), self.leader_epoch.get());
+        let end = log.log_end_offset();
+        if epoch < LeaderEpoch(0) || epoch > ours {
+            None
+        } else if epoch == ours {
+            Some((epoch, end))
+        } else {
+            let last = || (log.epoch_at(end).unwrap_or(epoch), end);
+            Some(log.end_offset_for_epoch(epoch).unwrap_or_else(last))
+        }
     }
 
     /// Its log directory is out of service: whoever waits is told.
@@ -612,12 +637,7 @@ impl Partition {
         epoch: LeaderEpoch,
     ) -> Result<(LeaderEpoch, Offset), OffsetError> {
         self.check_readable(current).map_err(offset_error)?;
-        if epoch == self.leader_epoch.get() {
-            // Also where nothing has been appended in it.
-            return Ok((epoch, self.log.borrow().log_end_offset()));
-        }
-        let undefined = (LeaderEpoch::NONE, Offset(-1));
-        Ok(self.log.borrow().end_offset_for_epoch(epoch).unwrap_or(undefined))
+        Ok(self.end_of_epoch(epoch).unwrap_or((LeaderEpoch::NONE, Offset(-1))))
     }
 
     /// DeleteRecords: nothing below `to` is read again; -1 is the high watermark. Gives where the
