@@ -53,7 +53,10 @@ fn await_start(client: &mut Client, topic: &str, partition: i32, expected: i64) 
 fn fetched_at(client: &mut Client, topic: &str, offset: i64) -> Result<usize, ErrorCode> {
     let limits = FetchLimits { max_wait: Duration::ZERO, ..FetchLimits::default() };
     let fetched = client.fetch(topic, 0, Offset(offset), limits);
-    if fetched.is_ok() { Ok(fetched.unwrap().records.len()) } else { Err(refused(fetched)) }
+    match fetched {
+        Ok(fetched) => Ok(fetched.records.len()),
+        refusal => Err(refused(refusal)),
+    }
 }
 
 fn segments(folder: &Path, topic: &str) -> usize {

@@ -53,7 +53,7 @@ fn features_that_are_not_built_are_at_level_0_and_old_clients_are_not_told_of_th
             continue;
         }
         // Finalized is what is in force: a feature that is not named is at level 0.
-        assert_eq!(finalized, [metadata.clone()], "version {version}");
+        assert_eq!(finalized, std::slice::from_ref(&metadata), "version {version}");
         assert!(epoch >= 0, "version {version}: the epoch is that of a log");
         assert!(supported.contains(&metadata), "version {version}");
         let unbuilt = ["group.version", "share.version", "streams.version", "transaction.version"];
