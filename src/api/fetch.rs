@@ -368,6 +368,7 @@ fn encode(
     let mut sessions = shard.sessions.borrow_mut();
     decide(&mut sessions, &context, memory)?;
     let Memory { full, order, outcomes, included, .. } = memory;
+    let random = || u64::from_ne_bytes(shard.core().random());
     let finished = sessions.finish(shard.core().now(), context, full, random)?;
     let mut answer = job.answer.borrow_mut();
     let Encoded { writer, spans } = &mut *answer;
@@ -402,12 +403,6 @@ fn encode(
     shard.metrics().bytes_out.add(bytes);
     shard.metrics().failed_fetches.add(failed);
     Ok(())
-}
-
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("the kernel has random bytes");
-    u64::from_ne_bytes(bytes)
 }
 
 /// Asks the session of each entry whether it belongs into the answer.

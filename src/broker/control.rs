@@ -335,12 +335,6 @@ fn tell_altered(resources: &[(i8, String, Result<(), AlterError>)]) {
     }
 }
 
-fn random() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the kernel has random bytes");
-    bytes
-}
-
 impl Shard {
     /// Has a command done: the outcome leaves when every shard has the change.
     pub async fn command(self: &Rc<Self>, command: Command) -> Outcome {
@@ -354,7 +348,7 @@ impl Shard {
         let host = Rc::clone(self.controller.get().expect("commands go to the controller's shard"));
         // One at a time: a command must see what the one before has done.
         let _inside = host.gate.enter().await;
-        let (records, outcome) = host.plan(&command, &self.facts.config);
+        let (records, outcome) = host.plan(self.core(), &command, &self.facts.config);
         match self.commit_everywhere(&host, &records).await {
             Ok(()) => {
                 match &outcome {
@@ -395,7 +389,7 @@ impl Shard {
 }
 
 impl ControllerHost {
-    fn plan(&self, command: &Command, config: &BrokerConfig) -> (Records, Outcome) {
+    fn plan(&self, core: &Core, command: &Command, config: &BrokerConfig) -> (Records, Outcome) {
         let machine = self.machine.borrow();
         match command {
             Command::CreateTopics { frame, version } => with_body(frame, |body| {
@@ -403,7 +397,9 @@ impl ControllerHost {
                     read::CreateTopicsRequest::parse(body, *version).expect("it was parsed before");
                 let topics: Vec<NewTopic<'_>> =
                     request.topics.iter().map(|topic| NewTopic::from(&topic)).collect();
-                created(machine.on_create_topics(&topics, request.validate_only, &mut random))
+                created(
+                    machine.on_create_topics(&topics, request.validate_only, &mut || core.random()),
+                )
             }),
             Command::DeleteTopics { frame, version } => with_body(frame, |body| {
                 let request =
@@ -433,7 +429,7 @@ impl ControllerHost {
                 // Another client may have been faster.
                 let missing = names.iter().map(String::as_str);
                 let missing = missing.filter(|name| machine.image().topic(name).is_none());
-                created(machine.on_auto_create(missing, &mut random))
+                created(machine.on_auto_create(missing, &mut || core.random()))
             }
             Command::OffsetsTopic if machine.image().topic(OFFSETS_TOPIC).is_some() => {
                 (Records::default(), Outcome::Created(Vec::new()))
@@ -453,7 +449,7 @@ impl ControllerHost {
                         ("segment.bytes", Some(&segment_bytes)),
                     ],
                 };
-                created(machine.on_create_topics(&[topic], false, &mut random))
+                created(machine.on_create_topics(&[topic], false, &mut || core.random()))
             }
             Command::ProducerIds => {
                 let node = machine.node_id();

@@ -47,12 +47,10 @@ pub struct Listener {
     pub advertised_addresses: Vec<IpAddr>,
 }
 
-fn sessions(config: &BrokerConfig, port: &Port<Letter>) -> SessionCache {
+fn sessions(config: &BrokerConfig, port: &Port<Letter>, secret: u64) -> SessionCache {
     let slots = (config.fetch_sessions_max as usize).div_ceil(port.core_count());
-    let mut secret = [0; 8];
-    getrandom::fill(&mut secret).expect("the kernel has random bytes");
     let (core, cores) = (port.index() as u16, port.core_count() as u16);
-    SessionCache::new(SessionLimits::of_slots(slots), core, cores, u64::from_ne_bytes(secret))
+    SessionCache::new(SessionLimits::of_slots(slots), core, cores, secret)
 }
 
 /// What the server hangs under the shard: letters that are for it.
@@ -118,7 +116,8 @@ pub struct Shard {
 impl Shard {
     pub fn new(core: Core, port: Rc<Port<Letter>>, facts: Arc<Facts>) -> Rc<Self> {
         port.attach(&core);
-        let sessions = sessions(&facts.config, &port);
+        let secret = u64::from_ne_bytes(core.random());
+        let sessions = sessions(&facts.config, &port, secret);
         let live = LiveSettings::new(&facts.config);
         let shard = Rc::new(Self {
             core,

@@ -131,6 +131,13 @@ impl Core {
         self.0.clock.wall()
     }
 
+    /// Bytes that nobody can foresee: the kernel's, or those of the world's seed.
+    pub fn random<const LEN: usize>(&self) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        self.driver(|driver| driver.random(&mut bytes));
+        bytes
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.0.counters
     }

@@ -172,6 +172,16 @@ impl Driver {
         }
     }
 
+    /// Fills a few bytes at random.
+    #[allow(clippy::disallowed_methods, reason = "where random bytes come from")]
+    pub fn random(&mut self, bytes: &mut [u8]) {
+        match self {
+            Self::Ring(_) => getrandom::fill(bytes).expect("the kernel has random bytes"),
+            #[cfg(any(test, feature = "sim"))]
+            Self::Sim(sim) => sim.random(bytes),
+        }
+    }
+
     /// The simulated time, where there is one.
     pub fn simulated_clock(&self) -> Option<(Instant, Timestamp)> {
         match self {

@@ -139,7 +139,7 @@ async fn open_directories(shard: &Shard) -> Result<Directories, String> {
     let config = &shard.facts.config;
     let mut cluster_id: Option<String> = None;
     let Directories { mut found, mut offline, mut locks } = Directories::default();
-    let new_cluster = random_id().to_string();
+    let new_cluster = random_id(shard.core()).to_string();
     for (is_new, path) in old_ones_first(shard.core(), &config.log_dirs).await {
         if is_new && cluster_id.is_none() && !offline.is_empty() {
             // A new cluster must not begin beside one that cannot be read.
@@ -148,7 +148,7 @@ async fn open_directories(shard: &Shard) -> Result<Directories, String> {
         let fresh = MetaProperties {
             cluster_id: cluster_id.clone().unwrap_or_else(|| new_cluster.clone()),
             node_id: config.node_id,
-            directory_id: random_id(),
+            directory_id: random_id(shard.core()),
         };
         let core = shard.core();
         let (facts, lock) = match open_directory(core, &path, &fresh).await {
@@ -327,7 +327,7 @@ async fn open_controller(
         port: listener.facts.advertised_port,
     });
     let registration = Registration {
-        incarnation: random_id(),
+        incarnation: random_id(shard.core()),
         endpoints: endpoints.collect(),
         rack: config.rack.clone(),
         log_dirs: vec![dir.facts.meta.directory_id],
@@ -375,11 +375,9 @@ fn file_system(dir: &FoundDirectory) -> String {
     file_system_name(&dir.facts.path).unwrap_or("unknown").to_string()
 }
 
-pub(super) fn random_id() -> Uuid {
+pub(super) fn random_id(core: &Core) -> Uuid {
     loop {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the kernel has random bytes");
-        if let Some(id) = Uuid::from_random(bytes) {
+        if let Some(id) = Uuid::from_random(core.random()) {
             return id;
         }
     }

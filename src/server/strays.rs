@@ -81,7 +81,7 @@ fn is_claimed(image: &Image, folder: &str) -> bool {
 }
 
 async fn rename(core: &Core, dir: &Path, folder: &str) -> Result<(), LogError> {
-    let to = stray_name(folder, super::startup::random_id());
+    let to = stray_name(folder, super::startup::random_id(core));
     let (from, target) = (dir.join(folder), dir.join(&to));
     let fail =
         |what, path: &Path, error| LogError::Io { what, path: path.into(), error: Arc::new(error) };

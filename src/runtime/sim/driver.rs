@@ -197,6 +197,10 @@ impl Sim {
         (state.now, state.wall())
     }
 
+    pub fn random(&self, bytes: &mut [u8]) {
+        self.state.borrow_mut().entropy.fill(bytes);
+    }
+
     pub fn monotonic(&self) -> Instant {
         self.state.borrow().now
     }

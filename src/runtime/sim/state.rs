@@ -22,6 +22,8 @@ pub(super) struct State {
     pub now: Instant,
     wall_start_ms: i64,
     pub random: Random,
+    /// What cores get as random bytes: apart, so that it does not change what fails when.
+    pub entropy: Random,
     pub faults: Faults,
     pub disks: Vec<Disk>,
     pub network: Network,
@@ -82,6 +84,7 @@ impl State {
             now: Instant(NANOS_PER_MS),
             wall_start_ms: WALL_START_MS,
             random: Random::new(seed),
+            entropy: Random::new(!seed),
             faults: Faults::none(),
             disks: Vec::new(),
             network: Network::new(),

@@ -78,6 +78,22 @@ fn the_same_seed_gives_the_same_history_and_another_gives_another() {
 }
 
 #[test]
+fn random_bytes_are_those_of_the_seed() {
+    let draw = |seed| {
+        let mut world = World::new(seed);
+        let core = world.core();
+        let inner = core.clone();
+        world.run(&core, async move { (inner.random::<16>(), inner.random::<16>()) })
+    };
+    for seed in 0..10 {
+        let (first, second) = draw(seed);
+        assert_eq!(draw(seed), (first, second));
+        assert_ne!(draw(seed + 1).0, first);
+        assert_ne!(first, second);
+    }
+}
+
+#[test]
 fn time_jumps_to_what_comes_next_and_nobody_really_sleeps() {
     let mut world = World::new(1);
     let core = world.core();
