@@ -318,10 +318,10 @@ impl Connection {
         let mut operation = std::pin::pin!(operation);
         loop {
             self.check_patience(held, idle_max)?;
-            let span = match idle_max {
-                _ if held > 0 => ARRIVAL_PATIENCE,
-                Some(idle) => idle.saturating_sub(self.idle_for()),
-                None => return Ok(operation.await),
+            let idle_left = idle_max.map(|idle| idle.saturating_sub(self.idle_for()));
+            let arrival_left = (held > 0).then_some(ARRIVAL_PATIENCE);
+            let Some(span) = [idle_left, arrival_left].into_iter().flatten().min() else {
+                return Ok(operation.await);
             };
             let done = async { Some(operation.as_mut().await) };
             if let Some(value) = sync::race(done, after(self.core(), span)).await {
