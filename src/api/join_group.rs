@@ -42,8 +42,6 @@ fn own(asking: &Asking, client_id: &str, request: &JoinGroupRequest<'_>) -> Join
         name: protocol.name.into(),
         metadata: protocol.metadata.to_vec().into(),
     });
-    let mut fresh_id = [0; 16];
-    getrandom::fill(&mut fresh_id).expect("the kernel has random bytes");
     Join {
         group: request.group_id.into(),
         member: request.member_id.into(),
@@ -59,7 +57,7 @@ fn own(asking: &Asking, client_id: &str, request: &JoinGroupRequest<'_>) -> Join
         protocol_type: request.protocol_type.into(),
         protocols: protocols.collect(),
         reason: request.reason.map(Into::into),
-        fresh_id: Uuid(fresh_id),
+        fresh_id: Uuid(asking.shard().core().random()),
         joins_twice: asking.version >= JOINS_TWICE_FROM,
         can_skip_assignment: asking.version >= SKIPS_FROM,
     }
