@@ -341,11 +341,9 @@ fn alter_configs_takes_away_what_it_does_not_name() {
     });
 }
 
-/// Keys that we tell and Kafka 4.3.1 does not: three of the next version, and our own.
+/// Keys that we tell and Kafka 4.3.1 does not.
 fn is_ours_alone(key: &str) -> bool {
     key.starts_with("highwater.")
-        || ["errors.deadletterqueue.group.enable", "remote.copy.lag.bytes", "remote.copy.lag.ms"]
-            .contains(&key)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! DescribeCluster (key 60): the brokers of the cluster.
 
 use super::context::Context;
+use super::metadata::cluster_operations;
 use crate::model::ErrorCode;
 use crate::protocol::message::write::describe_cluster::DescribeClusterBroker;
 use crate::protocol::{Parse as _, ProtocolError, Reader, read, write};
@@ -34,6 +35,9 @@ pub fn answer(
                 rack: context.shard.facts.config.rack.clone().map(Into::into),
                 is_fenced: false,
             }],
+            cluster_authorized_operations: cluster_operations(
+                request.include_cluster_authorized_operations,
+            ),
             ..write::DescribeClusterResponse::default()
         },
         CONTROLLERS => refuse(

@@ -29,8 +29,11 @@ const FEW_BYTES: usize = 1 << 10;
 
 /// Settings of a subscription of client metrics (KIP-714), with Kafka's numbers of their types.
 /// None can be set yet.
-const CLIENT_METRICS: [(&str, &str, i8); 3] =
-    [("interval.ms", "300000", 3), ("match", "", 7), ("metrics", "", 7)];
+const CLIENT_METRICS: [(&str, &str, i8, &str); 3] = [
+    ("interval.ms", "300000", 3, "Time between two reports of a client."),
+    ("match", "", 7, "Which clients report: patterns of their names, versions and addresses."),
+    ("metrics", "", 7, "Prefixes of the metrics that are reported."),
+];
 
 type Shown = DescribeConfigsResourceResult<'static>;
 
@@ -193,7 +196,8 @@ fn settings(
             return Err(DescribeError::NoSubscriptionName);
         }
         ResourceType::ClientMetrics => {
-            return Ok(CLIENT_METRICS.iter().map(client_metrics).collect());
+            let shown = |row| client_metrics(row, request);
+            return Ok(CLIENT_METRICS.iter().map(shown).collect());
         }
     };
     Ok(entries.into_iter().map(|entry| show(entry, request)).collect())
@@ -213,13 +217,16 @@ fn root_logger() -> Shown {
     }
 }
 
-fn client_metrics(&(name, default, config_type): &(&'static str, &'static str, i8)) -> Shown {
+fn client_metrics(
+    &(name, default, config_type, text): &(&'static str, &'static str, i8, &'static str),
+    request: &Request,
+) -> Shown {
     Shown {
         name: name.into(),
         value: Some(default.into()),
         config_source: Source::Default as i8,
         config_type,
-        documentation: None,
+        documentation: request.documentation.then_some(text.into()),
         ..Shown::default()
     }
 }

@@ -57,6 +57,10 @@ pub fn cost(context: &Context, request: &read::MetadataRequest<'_>) -> usize {
 }
 
 /// What a client may do with a topic, if it asked.
+pub fn cluster_operations(is_asked: bool) -> i32 {
+    if is_asked { CLUSTER_OPERATIONS } else { NOT_ASKED }
+}
+
 pub fn topic_operations(is_asked: bool) -> i32 {
     if is_asked { TOPIC_OPERATIONS } else { NOT_ASKED }
 }
@@ -105,7 +109,6 @@ pub async fn answer(context: &Context, asked: &Asked) -> Vec<u8> {
             })
             .collect(),
     };
-    let has_cluster_operations = request.with_cluster_operations;
     asked.answer(&write::MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: node,
@@ -116,11 +119,7 @@ pub async fn answer(context: &Context, asked: &Asked) -> Vec<u8> {
         cluster_id: Some(image.cluster_id.to_string().into()),
         controller_id: node,
         topics,
-        cluster_authorized_operations: if has_cluster_operations {
-            CLUSTER_OPERATIONS
-        } else {
-            NOT_ASKED
-        },
+        cluster_authorized_operations: cluster_operations(request.with_cluster_operations),
         ..write::MetadataResponse::default()
     })
 }

@@ -105,6 +105,11 @@ impl BrokerConfig {
         if let Some(errors) = StartErrors::of(faults.into_errors()) {
             return Err(errors);
         }
+        let mut told = layers.clone();
+        // As in Kafka, the old name of the id has its value where only the new one is set.
+        if let Some(id) = layers.file.get("node.id").cloned() {
+            told.file.entry("broker.id".into()).or_insert(id);
+        }
         let right = "what had no fault is there";
         let config = Self {
             node_id: node_id.expect(right),
@@ -142,7 +147,7 @@ impl BrokerConfig {
             strict_records: read.flag("highwater.strict.records"),
             memory_bytes: u64::try_from(read.int("highwater.memory")).ok().filter(|&b| b > 0),
             metrics_listener: metrics_listener.expect(right),
-            layers: layers.clone(),
+            layers: told,
         };
         let notices = Notices::of(file, &config);
         Ok((config, notices))
