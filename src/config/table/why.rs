@@ -59,7 +59,6 @@ static FAMILIES: &[(&str, &str)] = &[
     ("max.compaction.lag.ms", COMPACTION),
     ("min.compaction.lag.ms", COMPACTION),
     ("min.cleanable.dirty.ratio", COMPACTION),
-    ("errors.deadletterqueue.", SHARE),
     ("log.local.", TIER),
     ("local.retention.", TIER),
     ("remote.", TIER),
