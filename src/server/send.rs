@@ -1,5 +1,6 @@
-//! Sends a span of a segment file: sendfile in slices, each only after a check that its pages are
-//! in the page cache. What is cold is brought in through the ring first, never on the core.
+//! Sends a span of a segment file: sendfile in slices, after a check that the pages of the next
+//! ones are in the page cache, made anew where the socket made them wait. What is cold is brought in
+//! through the ring first, never on the core.
 
 use crate::broker::metrics::CoreMetrics;
 use crate::limits::SENDFILE_BYTES_MAX;
