@@ -1,10 +1,11 @@
-//! What any program could use: byte views, varints, seeded random, maps with a fixed
+//! What any program could use: byte views, varints, seeded random, deadlines, maps with a fixed
 //! hasher, the nearest of known words.
 //!
 //! Pure: no clock, disk, network, thread or task. Nothing in here knows Kafka.
 
 pub mod counter;
 pub mod crc32c;
+pub mod deadline_heap;
 pub mod map;
 pub mod nearest;
 pub mod pieces;
@@ -14,6 +15,7 @@ pub mod varint;
 pub mod xxh32;
 
 pub use counter::Counter;
+pub use deadline_heap::DeadlineHeap;
 pub use map::{FastMap, FastSet};
 pub use nearest::nearest;
 pub use pieces::Pieces;

@@ -5,7 +5,7 @@
 //! Who no longer waits leaves at once, so that the heap is no longer than what waits.
 
 use super::ids::{GroupId, MemberId};
-use crate::base::Instant;
+use crate::base::{DeadlineHeap, Instant};
 
 /// What is to be looked at when a deadline has passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub(super) struct Alarm {
 
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    /// (when to look, slot), earliest first.
-    heap: Vec<(Instant, u32)>,
+    /// When to look at each slot.
+    heap: DeadlineHeap,
     slots: Vec<Slot>,
     free: Vec<u32>,
     serial: u64,
@@ -40,8 +40,7 @@ pub(super) struct Deadlines {
 #[derive(Debug)]
 struct Slot {
     serial: u64,
-    place: usize,
-    /// Not before the entry's place in the heap says.
+    /// Not before the heap says.
     due: Instant,
     wake: Option<Wake>,
 }
@@ -51,16 +50,13 @@ impl Deadlines {
     pub fn set(&mut self, alarm: &mut Alarm, due: Instant, wake: impl FnOnce() -> Wake) {
         if let Some(slot) = self.slot_of(alarm) {
             slot.due = due;
-            let place = slot.place;
-            if due < self.heap[place].0 {
-                self.heap[place].0 = due;
-                self.rise(place);
+            if self.heap.get(alarm.slot).is_some_and(|look| due < look) {
+                self.heap.set(alarm.slot, due);
             }
             return;
         }
         self.serial += 1;
-        let place = self.heap.len();
-        let slot = Slot { serial: self.serial, place, due, wake: Some(wake()) };
+        let slot = Slot { serial: self.serial, due, wake: Some(wake()) };
         let index = if let Some(index) = self.free.pop() {
             self.slots[index as usize] = slot;
             index
@@ -68,16 +64,14 @@ impl Deadlines {
             self.slots.push(slot);
             self.slots.len() as u32 - 1
         };
-        self.heap.push((due, index));
-        self.rise(place);
+        self.heap.set(index, due);
         *alarm = Alarm { slot: index, serial: self.serial };
     }
 
     /// Switches the alarm off, if it is on.
     pub fn cancel(&mut self, alarm: &mut Alarm) {
-        if let Some(slot) = self.slot_of(alarm) {
-            let place = slot.place;
-            self.take(place);
+        if self.slot_of(alarm).is_some() {
+            self.take(alarm.slot);
         }
         *alarm = Alarm::default();
     }
@@ -90,19 +84,19 @@ impl Deadlines {
 
     /// When to look next: not later than the first deadline.
     pub fn next(&self) -> Option<Instant> {
-        self.heap.first().map(|(at, _)| *at)
+        self.heap.first().map(|(at, _)| at)
     }
 
     /// Takes out one deadline that has passed; its alarm is off.
     pub fn pop(&mut self, now: Instant) -> Option<Wake> {
-        while self.next().is_some_and(|at| at <= now) {
-            let index = self.heap[0].1;
+        while let Some((at, index)) = self.heap.first()
+            && at <= now
+        {
             let due = self.slots[index as usize].due;
             if due <= now {
-                return self.take(0);
+                return self.take(index);
             }
-            self.heap[0].0 = due;
-            self.sink(0);
+            self.heap.set(index, due);
         }
         None
     }
@@ -115,46 +109,12 @@ impl Deadlines {
         self.slots.get_mut(alarm.slot as usize).filter(|slot| slot.serial == alarm.serial)
     }
 
-    fn take(&mut self, place: usize) -> Option<Wake> {
-        let (_, index) = self.heap.swap_remove(place);
-        if place < self.heap.len() {
-            self.slots[self.heap[place].1 as usize].place = place;
-            self.sink(place);
-            self.rise(place);
-        }
+    fn take(&mut self, index: u32) -> Option<Wake> {
+        self.heap.remove(index);
         self.free.push(index);
         let slot = &mut self.slots[index as usize];
         slot.serial = u64::MAX;
         slot.wake.take()
-    }
-
-    fn rise(&mut self, mut place: usize) {
-        while place > 0 && self.heap[place] < self.heap[(place - 1) / 2] {
-            self.swap(place, (place - 1) / 2);
-            place = (place - 1) / 2;
-        }
-    }
-
-    fn sink(&mut self, mut place: usize) {
-        loop {
-            let mut least = place;
-            for child in [2 * place + 1, 2 * place + 2] {
-                if child < self.heap.len() && self.heap[child] < self.heap[least] {
-                    least = child;
-                }
-            }
-            if least == place {
-                return;
-            }
-            self.swap(place, least);
-            place = least;
-        }
-    }
-
-    fn swap(&mut self, a: usize, b: usize) {
-        self.heap.swap(a, b);
-        self.slots[self.heap[a].1 as usize].place = a;
-        self.slots[self.heap[b].1 as usize].place = b;
     }
 }
 
