@@ -81,6 +81,10 @@ pub const RETURN_PATIENCE: Duration = Duration::from_secs(10);
 /// Connections of one core whose clients are looked for at a time.
 pub const WATCHED_CONNECTIONS_MAX: usize = 1024;
 
+/// Lines of the log of one kind that clients may cause on one core in a while; more are counted.
+pub const TOLD_LINES_MAX: u32 = 10;
+pub const TOLD_WINDOW: Duration = Duration::from_secs(10);
+
 /// Members of one group, where group.max.size allows more: a rebalance walks all of them.
 pub const GROUP_MEMBERS_MAX: usize = 16_384;
 

@@ -3,8 +3,6 @@
 use clap::{Parser, Subcommand};
 use highwater::admin;
 use highwater::cli::{load, serve};
-use highwater::runtime::log_level;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -27,20 +25,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HIGHWATER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // Colours are for people: a log file would hold their control characters.
-    let is_terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt()
-        .with_ansi(is_terminal)
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .with_filter_reloading();
-    let handle = log.reload_handle();
-    log_level::set_up(move |level| {
-        handle.reload(tracing_subscriber::EnvFilter::default().add_directive(level.into())).is_ok()
-    });
-    log.init();
     match Arguments::parse().command {
         Command::Serve(args) => serve::run(&args, admin::watch),
         Command::Load(args) => match load::run(&args) {

@@ -103,7 +103,7 @@ fn a_produce_of_millions_of_parts_is_refused_before_any_is_worked_on() {
         assert!(is_ended(&mut connection));
     });
     assert!(growth < len + 16 * MIB, "{growth} for {len} bytes");
-    assert!(watched.process().log().contains("more are allowed in all arrays together"));
+    watched.process().says("more are allowed in all arrays together");
 }
 
 #[test]

@@ -470,7 +470,7 @@ fn a_data_folder_that_fails_takes_its_partitions_out_of_service_and_no_others() 
     for name in &good[1..] {
         assert_eq!(append(&mut client, name, 0, &record), Offset(1));
     }
-    assert!(broker.log().contains("OUT OF SERVICE"), "{}", broker.log());
+    broker.says("OUT OF SERVICE");
     // The other one holds the metadata log: without it there is nothing to go on with.
     break_folder(&folder.path().join("one").join(format!("{}-0", good[0])));
     let _ = client.produce(&good[0], 0, Acks::All, &record);

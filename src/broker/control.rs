@@ -13,8 +13,8 @@ use super::checkpoints::CHECKPOINTS;
 use super::directories::OfflineDirectory;
 use super::plans;
 use super::shard::Shard;
-use crate::base::Pieces;
 use crate::base::crc32c::Crc32c;
+use crate::base::{Pieces, Quoted};
 use crate::config::BrokerConfig;
 use crate::controller::{
     AllocateError, AlterError, ApplyError, Controller, CreateError, CreatedTopic, DeleteOutcome,
@@ -326,10 +326,11 @@ fn apply_batch(
 /// Says whose settings have changed: an operator looks for this when something else has.
 fn tell_altered(resources: &[(i8, String, Result<(), AlterError>)]) {
     for (code, name, _) in resources.iter().filter(|(.., result)| result.is_ok()) {
+        let name = Quoted(name);
         match ResourceType::from_code(*code) {
             Some(ResourceType::Topic) => tracing::info!("settings of topic {name} were changed"),
             Some(ResourceType::Group) => tracing::info!("settings of group {name} were changed"),
-            _ if name.is_empty() => tracing::info!("settings of all brokers were changed"),
+            _ if name.0.is_empty() => tracing::info!("settings of all brokers were changed"),
             _ => tracing::info!("settings of broker {name} were changed"),
         }
     }

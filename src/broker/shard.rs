@@ -11,6 +11,7 @@ use super::live_settings::LiveSettings;
 use super::metrics::Metrics;
 use super::partition::Partition;
 use super::produce::Produces;
+use super::told::Told;
 use super::topic_settings::TopicSettings;
 use crate::base::FastMap;
 use crate::config::{BrokerConfig, TopicConfig};
@@ -104,6 +105,8 @@ pub struct Shard {
     pub controller: OnceCell<Rc<ControllerHost>>,
     pub above: OnceCell<Above>,
     pub connection_count: Cell<usize>,
+    /// What of the lines that clients cause is written.
+    pub(super) told: RefCell<Told>,
     /// Held by whoever writes the checkpoint files.
     pub checkpoints_gate: Gate,
     /// Requests begun on this core.
@@ -142,6 +145,7 @@ impl Shard {
             controller: OnceCell::new(),
             above: OnceCell::new(),
             connection_count: Cell::new(0),
+            told: RefCell::default(),
             checkpoints_gate: Gate::default(),
             request_count: Cell::new(0),
             arriving_count: Cell::new(0),
@@ -241,6 +245,7 @@ impl Shard {
                 }
             }
             Letter::Halt => {
+                self.tell_left_out(true);
                 self.tell_counters();
                 self.core.stop();
             }

@@ -1,6 +1,8 @@
 //! `highwater serve`: run the broker.
 
 use crate::config::{BrokerConfig, Properties};
+use crate::runtime::log::{self, Format};
+use crate::runtime::machine;
 use crate::server;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,8 +45,18 @@ pub fn run(args: &ServeArgs, watch: server::Watch) -> ExitCode {
         Ok(loaded) => loaded,
         Err(errors) => return fail(&of_file(args.config.as_deref(), &errors)),
     };
-    match server::serve_watched(config, &notices, watch) {
+    // Before the log's thread is born, which would get them otherwise.
+    machine::hold_stop_signals();
+    let is_json = config.log_as_json;
+    log::start(if is_json { Format::Json } else { Format::Text }, config.node_id.0);
+    let served = server::serve_watched(config, &notices, watch);
+    if is_json && let Err(error) = &served {
+        tracing::error!("{error}");
+    }
+    log::end();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
+        Err(_) if is_json => ExitCode::FAILURE,
         Err(error) => fail(&error.to_string()),
     }
 }

@@ -61,6 +61,8 @@ pub struct BrokerConfig {
     pub strict_records: bool,
     pub memory_bytes: Option<u64>,
     pub metrics_listener: Option<SocketAddr>,
+    /// The log is JSON for tools, not text for people.
+    pub log_as_json: bool,
 
     /// The texts below: topics resolve against them, DescribeConfigs shows them.
     pub layers: Layers,
@@ -147,6 +149,7 @@ impl BrokerConfig {
             strict_records: read.flag("highwater.strict.records"),
             memory_bytes: u64::try_from(read.int("highwater.memory")).ok().filter(|&b| b > 0),
             metrics_listener: metrics_listener.expect(right),
+            log_as_json: read.text("highwater.log.format") == "json",
             layers: told,
         };
         let notices = Notices::of(file, &config);

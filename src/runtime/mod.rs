@@ -12,6 +12,7 @@ pub mod chain;
 pub mod clock;
 pub mod core;
 pub mod file;
+pub mod log;
 pub mod log_level;
 pub mod machine;
 pub mod mailbox;
@@ -24,6 +25,7 @@ pub mod sync;
 
 mod driver;
 mod executor;
+mod log_line;
 mod ring;
 mod syscall;
 #[cfg(test)]

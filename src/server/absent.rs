@@ -5,7 +5,7 @@
 //! told, soon after; if its address does not, and what it has says nothing more, it is absent. Many
 //! clients behind one address count as one, so that a doubt is not told.
 
-use crate::base::Instant;
+use crate::base::{Instant, Quoted};
 use crate::broker::Listener;
 use crate::broker::letter::Silent;
 use std::collections::VecDeque;
@@ -78,7 +78,10 @@ fn push<T>(queue: &mut VecDeque<T>, max: usize, entry: T) {
 
 /// What happened, what was seen, why it matters, and what fixes it.
 fn line(now: Instant, silent: &Silent, listener: &Listener) -> String {
-    let client = silent.client.as_ref().map_or(String::new(), |(name, v)| format!(" ({name} {v})"));
+    let client = silent
+        .client
+        .as_ref()
+        .map_or(String::new(), |(name, v)| format!(" ({} {})", Quoted(name), Quoted(v)));
     let (name, host) = (&listener.name, listener.advertised_host.as_deref().unwrap_or_default());
     format!(
         "a client was told an address that it seems not to reach: {}{client} came to {name} at {}, \

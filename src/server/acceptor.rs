@@ -5,14 +5,14 @@
 //! second are kept here, and who was told where to go and never came is named.
 
 use super::absent::Absent;
-use super::crowd::{Crowd, Full};
-use crate::base::Instant;
+use super::crowd::Crowd;
 use crate::broker::Shard;
 use crate::broker::letter::{DoorNote, Letter};
+use crate::broker::told::Kind;
 use crate::runtime::Socket;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,16 +20,12 @@ use std::time::Duration;
 const ACCEPTS_AT_ONCE: usize = 16;
 /// Between two tries while there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Between two warnings of a kind.
-const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// What the accepting core knows.
 #[derive(Default)]
 pub struct Door {
     /// The core that gets the next connection; all listeners deal from here.
     next: Cell<usize>,
-    accept_warned_at: Cell<Option<Instant>>,
-    full_warned_at: Cell<Option<Instant>>,
     crowd: RefCell<Crowd>,
     absent: RefCell<Absent>,
 }
@@ -66,7 +62,14 @@ impl Door {
     async fn admit(&self, shard: &Shard, socket: Socket, peer: SocketAddr, listener: u16) {
         if let Err(full) = self.crowd.borrow_mut().on_arrival(peer.ip()) {
             shard.metrics().connections_refused.add(1);
-            self.warn_of_full(shard.core().now(), peer.ip(), full);
+            if shard.may_tell(Kind::Refused) {
+                tracing::warn!(
+                    "refusing a connection from {}: {} are open from there \
+                     (max.connections.per.ip and its overrides)",
+                    peer.ip(),
+                    full.max
+                );
+            }
             return;
         }
         let now = shard.core().now();
@@ -85,16 +88,6 @@ impl Door {
         let is_counted = self.crowd.borrow().counts(peer.ip());
         shard.send(core, Letter::Connection { fd, peer, listener, is_counted });
     }
-
-    fn warn_of_full(&self, now: Instant, peer: IpAddr, full: Full) {
-        if is_due(&self.full_warned_at, now) {
-            tracing::warn!(
-                "refusing a connection from {peer}: {} are open from there (max.connections.per.ip \
-                 and its overrides)",
-                full.max
-            );
-        }
-    }
 }
 
 async fn accept(door: Rc<Door>, shard: Rc<Shard>, listener: Socket, index: u16) {
@@ -104,7 +97,7 @@ async fn accept(door: Rc<Door>, shard: Rc<Shard>, listener: Socket, index: u16) 
             // That one client's trouble: a scanner or a health check that hung up at once.
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                warn(&door.accept_warned_at, shard.core().now(), &error);
+                tell_of_trouble(&shard, &error);
                 // Connections wait in the backlog meanwhile.
                 shard.core().sleep(PAUSE).await;
             }
@@ -133,22 +126,14 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Once a second for all that wait: most often no descriptor is left.
-fn warn(warned_at: &Cell<Option<Instant>>, now: Instant, error: &io::Error) {
-    if is_due(warned_at, now) {
+/// Most often no descriptor is left.
+fn tell_of_trouble(shard: &Shard, error: &io::Error) {
+    if shard.may_tell(Kind::NotAccepted) {
         tracing::warn!(
             "cannot accept connections: {error}; trying again every {PAUSE:?} \
              (if files ran out: raise LimitNOFILE or ulimit -n)"
         );
     }
-}
-
-fn is_due(warned_at: &Cell<Option<Instant>>, now: Instant) -> bool {
-    let is_due = warned_at.get().is_none_or(|at| now.since(at) >= WARN_EVERY);
-    if is_due {
-        warned_at.set(Some(now));
-    }
-    is_due
 }
 
 #[cfg(test)]

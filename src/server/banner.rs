@@ -5,6 +5,7 @@ use super::startup::Plan;
 use crate::broker::open::OpenReport;
 use crate::config::BrokerConfig;
 use crate::controller::Image;
+use crate::runtime::machine;
 use crate::runtime::probe::kernel_release;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -22,12 +23,18 @@ pub struct Banner<'a> {
     pub is_clean: bool,
 }
 
-/// Prints the banner to standard output; the last line says `ready`.
+/// Prints the banner to standard output; the last line says `ready`. A thread of its own does it,
+/// for a core does not wait for who reads that; should there be no thread, there is no banner.
 pub fn print(banner: &Banner<'_>) {
     let text = banner.text();
-    // A closed standard output must not stop a broker.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    let _ = std::io::stdout().lock().flush();
+    let printing = machine::start_aside("banner", move || {
+        // A closed standard output must not stop a broker.
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        let _ = std::io::stdout().lock().flush();
+    });
+    if let Err(error) = printing {
+        tracing::warn!("ready, and the banner could not be printed: {error}");
+    }
 }
 
 impl Banner<'_> {

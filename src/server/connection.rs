@@ -14,8 +14,9 @@ use super::assembler::Assembler;
 use super::connections::tell_departure;
 use super::send;
 use crate::api::{self, Begun, Context, Item, MustClose, Outbox, Pending};
-use crate::base::Instant;
+use crate::base::{Instant, Quoted};
 use crate::broker::Shard;
+use crate::broker::told::Kind;
 use crate::limits::{
     ARRIVAL_PATIENCE, FRAMES_PER_TURN_MAX, OPEN_BYTES_MAX, OPEN_REQUESTS_MAX, OUTBOX_BYTES_MAX,
     RECEIVE_BLOCK_BYTES,
@@ -129,11 +130,9 @@ impl Connection {
         if slot.is_none() {
             if let End::Fault(reason) = &end {
                 self.context.shard.metrics().connections_ended.add(1);
-                let client = self.context.client.borrow();
-                let client = client
-                    .as_ref()
-                    .map_or("unknown client".to_string(), |(name, v)| format!("{name} {v}"));
-                tracing::warn!("closing connection of {} ({client}): {reason}", self.context.peer);
+                if self.context.shard.may_tell(Kind::Closed) {
+                    self.tell_fault(reason);
+                }
             }
             *slot = Some(end);
         }
@@ -141,6 +140,14 @@ impl Connection {
         self.socket.shut_down();
         self.context.bell.ring();
         self.room.ring();
+    }
+
+    fn tell_fault(&self, reason: &str) {
+        let client = match &*self.context.client.borrow() {
+            Some((name, version)) => format!("{} {}", Quoted(name), Quoted(version)),
+            None => "unknown client".into(),
+        };
+        tracing::warn!("closing connection of {} ({client}): {reason}", self.context.peer);
     }
 
     async fn read(self: Rc<Self>) {

@@ -6,6 +6,7 @@ use crate::api::{Context, Endpoint};
 use crate::base::Instant;
 use crate::broker::control::CONTROLLER_SHARD;
 use crate::broker::letter::{DoorNote, Letter, Silent};
+use crate::broker::told::Kind;
 use crate::broker::{Above, Arrival, Listener, Shard};
 use crate::limits::{RETURN_PATIENCE, WATCHED_CONNECTIONS_MAX};
 use crate::runtime::Socket;
@@ -170,10 +171,12 @@ fn is_full(shard: &Shard, peer: SocketAddr) -> bool {
     let is_full = shard.connection_count.get() >= max;
     if is_full {
         shard.metrics().connections_refused.add(1);
-        tracing::warn!(
-            "refusing a connection from {peer}: {max} are open on this core \
-             (max.connections={connections_max})"
-        );
+        if shard.may_tell(Kind::Refused) {
+            tracing::warn!(
+                "refusing a connection from {peer}: {max} are open on this core \
+                 (max.connections={connections_max})"
+            );
+        }
     }
     is_full
 }
@@ -185,7 +188,9 @@ fn set_buffers(shard: &Shard, socket: &Socket, peer: SocketAddr) {
     // Kafka's defaults of 100 KiB are small for today's links; only what is set is used.
     let send = send.filter(|_| is_set("socket.send.buffer.bytes"));
     let receive = receive.filter(|_| is_set("socket.receive.buffer.bytes"));
-    if let Err(error) = socket.set_buffers(send, receive) {
+    if let Err(error) = socket.set_buffers(send, receive)
+        && shard.may_tell(Kind::Buffers)
+    {
         tracing::warn!("socket buffers of {peer} stay as they are: {error}");
     }
 }
@@ -200,6 +205,7 @@ pub fn keep(shard: &Rc<Shard>) {
     shard.core().spawn(Rc::clone(shard).keep_retention());
     shard.core().spawn(Rc::clone(shard).keep_flushed());
     shard.core().spawn(Rc::clone(shard).keep_metrics());
+    shard.core().spawn(Rc::clone(shard).keep_told());
 }
 
 /// Tells every core to end its loop.

@@ -104,7 +104,14 @@ impl Process {
 
     /// Runs a command of the caller's, which is to listen at the address; does not wait.
     pub fn launch(folder: &Path, address: SocketAddr, command: Command) -> Self {
-        Self::run(Folder::Given(folder.to_path_buf()), address, command)
+        Self::run(Folder::Given(folder.to_path_buf()), address, command, None)
+    }
+
+    /// Its standard error goes elsewhere; waits until it is ready.
+    pub fn start_telling(folder: &Path, address: SocketAddr, stderr: impl Into<Stdio>) -> Self {
+        let folder = Folder::Given(folder.to_path_buf());
+        let command = Self::serve(&folder, address, &[]);
+        Self::run(folder, address, command, Some(stderr.into())).ready()
     }
 
     /// Waits until it is ready.
@@ -122,13 +129,23 @@ impl Process {
     }
 
     fn spawn(folder: Folder, address: SocketAddr, more: &[&str]) -> Self {
+        let command = Self::serve(&folder, address, more);
+        Self::run(folder, address, command, None)
+    }
+
+    fn serve(folder: &Folder, address: SocketAddr, more: &[&str]) -> Command {
         let mut command = highwater();
         command.args(["serve", "--listen", &address.to_string(), "--data"]);
         command.arg(folder.path().join("data")).args(more);
-        Self::run(folder, address, command)
+        command
     }
 
-    fn run(folder: Folder, address: SocketAddr, mut command: Command) -> Self {
+    fn run(
+        folder: Folder,
+        address: SocketAddr,
+        mut command: Command,
+        stderr: Option<Stdio>,
+    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = folder.path().join(format!("server-{number}.log"));
@@ -136,7 +153,7 @@ impl Process {
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("the log twice"))
-            .stderr(file)
+            .stderr(stderr.unwrap_or_else(|| file.into()))
             .spawn()
             .expect("the program starts");
         Self { address, child, log, folder }
@@ -149,6 +166,11 @@ impl Process {
     /// All that it has printed.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it has printed these words.
+    pub fn says(&self, words: &str) {
+        eventually(words, || self.log().contains(words).then_some(()));
     }
 
     pub fn client(&self) -> Client {

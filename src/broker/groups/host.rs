@@ -6,10 +6,11 @@
 use super::ask::{Ask, CoordinatorError, Told};
 use super::rewrite::Rewriting;
 use super::waiting::{Asker, Waiting};
-use crate::base::Instant;
+use crate::base::{Instant, Quoted};
 use crate::broker::Shard;
 use crate::broker::partition::Partition;
 use crate::broker::produce::{Appended, ProduceError};
+use crate::broker::told::Kind;
 use crate::group::{
     AppendError, AppendToken, Coordinator, DeletedTopic, Effect, Effects, GroupId, ListFilter,
     ListedGroup, Notice, Now, Record, ReplyId, Settings,
@@ -232,7 +233,8 @@ impl Host {
                 let asker = self.waiting.borrow_mut().close(to);
                 asker.tell(shard, Ok(Told::Answer(answer)));
             }
-            Effect::Notice(notice) => tell(&notice),
+            Effect::Notice(notice) if shard.may_tell(Kind::Group) => tell(&notice),
+            Effect::Notice(_) => {}
         }
     }
 
@@ -389,24 +391,32 @@ fn append_error(error: &ProduceError) -> AppendError {
     }
 }
 
+/// Groups, members and reasons have the names that clients have given them.
 fn tell(notice: &Notice) {
     match notice {
         Notice::Rebalancing { group, generation, reason } => {
+            let (group, reason) = (Quoted(group.as_str()), Quoted(reason));
             tracing::info!("group {group} rebalances after generation {generation}: {reason}");
         }
         Notice::Stable { group, generation, members } => {
+            let group = Quoted(group.as_str());
             tracing::info!("group {group} is stable: generation {generation}, {members} members");
         }
         Notice::Emptied { group, generation } => {
+            let group = Quoted(group.as_str());
             tracing::info!("group {group} is empty since generation {generation}");
         }
         Notice::MemberFailed { group, member, how } => {
+            let (group, member) = (Quoted(group.as_str()), Quoted(member.as_str()));
             tracing::info!("group {group}: member {member} has failed ({how:?})");
         }
         Notice::Replaced { group, before, after } => {
+            let (group, before) = (Quoted(group.as_str()), Quoted(before.as_str()));
+            let after = Quoted(after.as_str());
             tracing::info!("group {group}: static member {before} is {after} now");
         }
         Notice::Expired { group, offsets, is_group_gone } => {
+            let group = Quoted(group.as_str());
             let gone = if *is_group_gone { ", and the group with them" } else { "" };
             tracing::info!("group {group}: {offsets} old offsets were dropped{gone}");
         }

@@ -17,6 +17,8 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Whether every record of every batch is checked, not only the batch."),
     served("highwater.memory", Long, Some("0"), AtLeast(0), ReadOnly,
         "Bytes of memory that the broker may use, half of it for large requests that arrive; 0 takes an eighth of the machine's for these, at most 256 MiB a core."),
+    served("highwater.log.format", Text, Some("text"), OneOf(&["text", "json"]), ReadOnly,
+        "How the lines of the log on standard error are written: text for people, json for their tools."),
     served("highwater.metrics.listener", Text, Some("127.0.0.1:9644"), Any, ReadOnly,
         "Address and port at which the metrics are shown over HTTP, at /metrics; port 0 is any free one, and empty shows them nowhere."),
 ];
