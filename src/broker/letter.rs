@@ -4,8 +4,8 @@ use super::call::{Call, Reply};
 use super::fetch::{Errand, Watch};
 use super::produce::{AppendOutcome, AppendPart};
 use crate::base::Instant;
+use crate::runtime::Socket;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 
 /// A request that waits at its home core: an index into one of the home shard's tables.
 pub type Ticket = u32;
@@ -28,7 +28,7 @@ pub enum Letter {
     Reply { ticket: Ticket, reply: Box<Reply> },
     /// To a core: serve this connection; the listener is an index into the broker's listeners, and
     /// one that is counted is to be told of when it ends.
-    Connection { fd: OwnedFd, peer: SocketAddr, listener: u16, is_counted: bool },
+    Connection { socket: Socket, peer: SocketAddr, listener: u16, is_counted: bool },
     /// To the core that accepts: something of a connection.
     Door(Box<DoorNote>),
     /// To the controller's core: the process was asked to stop.

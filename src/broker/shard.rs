@@ -21,12 +21,11 @@ use crate::log::LogDir;
 use crate::model::{Offset, TopicId};
 use crate::protocol::Writer;
 use crate::record::Scratch;
-use crate::runtime::Core;
 use crate::runtime::mailbox::Port;
 use crate::runtime::sync::{Bell, Gate};
+use crate::runtime::{Core, Socket};
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -56,7 +55,7 @@ fn sessions(config: &BrokerConfig, port: &Port<Letter>, secret: u64) -> SessionC
 
 /// What the server hangs under the shard: letters that are for it.
 pub struct Above {
-    pub connection: Box<dyn Fn(OwnedFd, Arrival)>,
+    pub connection: Box<dyn Fn(Socket, Arrival)>,
     /// The core that accepts is told something.
     pub door: Box<dyn Fn(&DoorNote)>,
     /// Closes all connections of this core.
@@ -235,9 +234,9 @@ impl Shard {
             Letter::Woken(watch) => self.wake_fetcher(watch),
             Letter::Call { home, ticket, call } => self.called(home, ticket, *call),
             Letter::Reply { ticket, reply } => self.calls.borrow_mut().close(ticket, *reply),
-            Letter::Connection { fd, peer, listener, is_counted } => match self.above.get() {
-                Some(above) => (above.connection)(fd, Arrival { peer, listener, is_counted }),
-                None => drop(fd),
+            Letter::Connection { socket, peer, listener, is_counted } => match self.above.get() {
+                Some(above) => (above.connection)(socket, Arrival { peer, listener, is_counted }),
+                None => drop(socket),
             },
             Letter::Door(note) => {
                 if let Some(above) = self.above.get() {

@@ -17,7 +17,7 @@ use super::writeback::DirtyBudget;
 use crate::model::{NodeId, Uuid};
 use crate::record::Scratch;
 use crate::runtime::sync::Bell;
-use crate::runtime::{Core, Gather, probe};
+use crate::runtime::{Core, Gather, Lock};
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -160,11 +160,11 @@ impl LogDir {
     }
 }
 
-/// Takes the directory for this process (the folder must exist); held as long as the file lives.
-pub fn lock_directory(path: &Path) -> Result<std::fs::File, LogError> {
+/// Takes the directory for this process (the folder must exist); held as long as the lock lives.
+pub fn lock_directory(core: &Core, path: &Path) -> Result<Lock, LogError> {
     let lock = path.join(LOCK);
-    match probe::lock_file(&lock).map_err(LogError::at("lock", &lock))? {
-        Ok(file) => Ok(file),
+    match core.lock(&lock).map_err(LogError::at("lock", &lock))? {
+        Ok(lock) => Ok(lock),
         Err(holder) => Err(LogError::Locked { path: path.into(), holder }),
     }
 }
@@ -196,16 +196,16 @@ pub async fn make_directory(core: &Core, path: &Path) -> Result<(), LogError> {
 
 /// Makes the directory where it is missing, locks it, reads `meta.properties` (or writes `fresh`
 /// where there is none) and the clean-shutdown marker, which stays until [`take_clean_marker`].
-/// Once per process, at start; the lock lasts as long as the returned file.
+/// Once per process, at start; the lock lasts as long as it is held.
 pub async fn open_directory(
     core: &Core,
     path: &Path,
     fresh: &MetaProperties,
-) -> Result<(DirectoryFacts, std::fs::File), LogError> {
+) -> Result<(DirectoryFacts, Lock), LogError> {
     make_directory(core, path).await?;
-    let lock = lock_directory(path)?;
+    let lock = lock_directory(core, path)?;
     let facts = read_directory(core, path, fresh).await?;
-    let file_system = probe::file_system_name(path).unwrap_or("unknown").to_string();
+    let file_system = core.file_system(path).to_string();
     Ok((DirectoryFacts { file_system, ..facts }, lock))
 }
 

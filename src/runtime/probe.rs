@@ -6,7 +6,7 @@ use super::syscall;
 use std::fmt;
 use std::io;
 
-pub use super::syscall::{VolumeSpace, file_system_name, kernel_release, lock_file, volume_space};
+pub use super::syscall::{VolumeSpace, file_system_name, kernel_release, volume_space};
 
 /// Features newer than the oldest kernel we run on; each can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use std::sync::Arc;
 #[cfg(any(test, feature = "sim"))]
 use super::sim::SimSocket;
 
-/// A TCP socket (or listener); non-blocking, closed when the last handle is dropped.
+/// A TCP socket (or listener); non-blocking, closed when the last handle is dropped. It may be mailed
+/// to another core.
 #[derive(Clone, Debug)]
 pub struct Socket(Arc<Handle>);
 
@@ -35,7 +36,7 @@ pub enum Received {
 }
 
 impl Socket {
-    /// Takes over a connection, e.g. one accepted on another core.
+    /// Takes over a connection.
     pub fn from_fd(fd: OwnedFd) -> Self {
         Self(Arc::new(Handle::Os(fd)))
     }
@@ -72,16 +73,6 @@ impl Socket {
             Handle::Os(fd) => fd.as_fd(),
             #[cfg(any(test, feature = "sim"))]
             Handle::Sim(_) => panic!("a simulated socket has no descriptor"),
-        }
-    }
-
-    /// The descriptor, to hand the connection to another core. Only the last handle can give it;
-    /// a simulated socket has none. Mailing the `Socket` itself works in both worlds.
-    pub fn into_fd(self) -> Option<OwnedFd> {
-        match Arc::into_inner(self.0)? {
-            Handle::Os(fd) => Some(fd),
-            #[cfg(any(test, feature = "sim"))]
-            Handle::Sim(_) => None,
         }
     }
 

@@ -78,15 +78,14 @@ impl Door {
         if !delay.is_zero() {
             shard.core().sleep(delay).await;
         }
-        let fd = socket.set_up().ok().and_then(|()| socket.into_fd());
-        let Some(fd) = fd else {
+        if socket.set_up().is_err() {
             // It is gone already.
             self.crowd.borrow_mut().on_departure(peer.ip());
             return;
-        };
+        }
         let core = self.next.replace(self.next.get().wrapping_add(1)) % shard.core_count();
         let is_counted = self.crowd.borrow().counts(peer.ip());
-        shard.send(core, Letter::Connection { fd, peer, listener, is_counted });
+        shard.send(core, Letter::Connection { socket, peer, listener, is_counted });
     }
 }
 

@@ -23,10 +23,9 @@ pub struct Banner<'a> {
     pub is_clean: bool,
 }
 
-/// Prints the banner to standard output; the last line says `ready`. A thread of its own does it,
-/// for a core does not wait for who reads that; should there be no thread, there is no banner.
-pub fn print(banner: &Banner<'_>) {
-    let text = banner.text();
+/// Prints the banner to standard output. A thread of its own does it, for a core does not wait for who
+/// reads that; should there be no thread, there is no banner.
+pub fn print(text: String) {
     let printing = machine::start_aside("banner", move || {
         // A closed standard output must not stop a broker.
         let _ = std::io::stdout().lock().write_all(text.as_bytes());
@@ -38,7 +37,8 @@ pub fn print(banner: &Banner<'_>) {
 }
 
 impl Banner<'_> {
-    fn text(&self) -> String {
+    /// Lines for a person; the last one says `ready`.
+    pub fn text(&self) -> String {
         let mut out = String::new();
         let node = self.config.node_id;
         let cluster = &self.image.cluster_id;

@@ -14,7 +14,6 @@ use crate::runtime::sync::Bell;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 
 /// What a core serves.
@@ -47,7 +46,7 @@ pub fn hang_under(shard: &Rc<Shard>) -> Rc<Door> {
     let (stopping, noted) = (Rc::downgrade(shard), Rc::downgrade(shard));
     let told = Rc::clone(&door);
     let above = Above {
-        connection: Box::new(move |fd, arrival| ours.add(&weak, fd, arrival)),
+        connection: Box::new(move |socket, arrival| ours.add(&weak, socket, arrival)),
         door: Box::new(move |note| {
             if let Some(shard) = noted.upgrade() {
                 told.on_note(&shard, note);
@@ -67,18 +66,17 @@ pub fn hang_under(shard: &Rc<Shard>) -> Rc<Door> {
 }
 
 impl Connections {
-    fn add(&self, shard: &Weak<Shard>, fd: OwnedFd, arrival: Arrival) {
+    fn add(&self, shard: &Weak<Shard>, socket: Socket, arrival: Arrival) {
         let Some(shard) = shard.upgrade() else { return };
-        let is_served = !self.is_stopping.get() && self.serve(&shard, fd, arrival);
+        let is_served = !self.is_stopping.get() && self.serve(&shard, socket, arrival);
         if !is_served && arrival.is_counted {
             tell_departure(&shard, arrival.peer);
         }
     }
 
     /// Serves a connection, if it may be and is still there.
-    fn serve(&self, shard: &Rc<Shard>, fd: OwnedFd, arrival: Arrival) -> bool {
+    fn serve(&self, shard: &Rc<Shard>, socket: Socket, arrival: Arrival) -> bool {
         let Arrival { peer, listener, is_counted } = arrival;
-        let socket = Socket::from_fd(fd);
         let mut open = self.open.borrow_mut();
         // Those that have ended leave here, so that the list is as long as what is open.
         if open.len() >= 2 * shard.connection_count.get() + 16 {

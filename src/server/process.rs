@@ -85,11 +85,20 @@ pub fn serve_watched(
         config,
     });
     let notices = notices.lines();
-    let plan = Plan { listeners, crowd, notices, cpus, features, file_limit, watched_at };
     let failure = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&failure);
+    let give_up = Arc::new(move |reason| {
+        if let Ok(mut slot) = slot.lock() {
+            *slot = Some(reason);
+        }
+        machine::ask_to_stop();
+    });
+    let greet = super::banner::print;
+    let plan =
+        Plan { listeners, crowd, notices, cpus, features, file_limit, watched_at, greet, give_up };
     let threads = {
         let plan = Mutex::new(Some(plan));
-        let (facts, failure) = (Arc::clone(&facts), Arc::clone(&failure));
+        let facts = Arc::clone(&facts);
         let slots: Vec<_> = ports.into_iter().map(|port| Mutex::new(Some(port))).collect();
         machine::start(&options, &doorbells, move |core| {
             let port = slots[core.index()].lock().ok().and_then(|mut slot| slot.take());
@@ -99,7 +108,7 @@ pub fn serve_watched(
             if core.index() == crate::broker::control::CONTROLLER_SHARD {
                 let plan = plan.lock().ok().and_then(|mut plan| plan.take());
                 let plan = plan.expect("one core starts the broker");
-                startup::begin(&shard, plan, door, Arc::clone(&failure));
+                startup::begin(&shard, plan, door);
             }
         })
         .map_err(ServeError::Machine)?

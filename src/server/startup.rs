@@ -1,7 +1,7 @@
 //! From a data folder to a broker that serves, and back: start on the controller's core, clean stop.
 
 use super::acceptor::Door;
-use super::banner::{self, Banner};
+use super::banner::Banner;
 use super::bind::BoundListener;
 use super::crowd::Crowd;
 use super::{connections, strays};
@@ -19,16 +19,14 @@ use crate::log::{
     write_clean_marker,
 };
 use crate::model::{Offset, Uuid};
-use crate::runtime::Core;
-use crate::runtime::machine;
-use crate::runtime::probe::{Features, file_system_name};
+use crate::runtime::probe::Features;
 use crate::runtime::sync;
+use crate::runtime::{Core, Lock};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Folder of the metadata log in the first log directory.
 const METADATA_FOLDER: &str = "__cluster_metadata-0";
@@ -44,27 +42,25 @@ pub struct Plan {
     pub file_limit: u64,
     /// Where the metrics are shown.
     pub watched_at: Option<SocketAddr>,
+    /// Takes the banner.
+    pub greet: fn(String),
+    pub give_up: GiveUp,
 }
 
+/// Takes the reason why the broker cannot go on, and ends the process.
+pub type GiveUp = Arc<dyn Fn(String) + Send + Sync>;
+
 /// Starts the broker from the controller's core. A failure ends the process.
-pub fn begin(shard: &Rc<Shard>, plan: Plan, door: Rc<Door>, failure: Arc<Mutex<Option<String>>>) {
-    let shard = Rc::clone(shard);
+pub fn begin(shard: &Rc<Shard>, plan: Plan, door: Rc<Door>) {
+    let (shard, give_up) = (Rc::clone(shard), Arc::clone(&plan.give_up));
     shard.core().clone().spawn(async move {
-        if let Err(reason) = start(&shard, plan, door, Arc::clone(&failure)).await {
-            if let Ok(mut slot) = failure.lock() {
-                *slot = Some(reason);
-            }
-            machine::ask_to_stop();
+        if let Err(reason) = start(&shard, plan, door).await {
+            give_up(reason);
         }
     });
 }
 
-async fn start(
-    shard: &Rc<Shard>,
-    mut plan: Plan,
-    door: Rc<Door>,
-    failure: Arc<Mutex<Option<String>>>,
-) -> Result<(), String> {
+async fn start(shard: &Rc<Shard>, mut plan: Plan, door: Rc<Door>) -> Result<(), String> {
     let mode = match shard.facts.config.append_path {
         AppendPath::Auto => AppendMode::Auto,
         AppendPath::Inline => AppendMode::Inline,
@@ -92,11 +88,11 @@ async fn start(
         );
     }
     let paths = directories.iter().map(|dir| dir.facts.path.clone()).collect();
-    let file_systems = directories.iter().map(file_system).collect();
+    let file_systems = directories.iter().map(|dir| dir.facts.file_system.clone()).collect();
     let found = (directories, offline);
     let reports = open_everywhere(shard, &host, found, mode).await?;
     assert!(shard.controller.set(Rc::clone(&host)).is_ok(), "a broker starts once");
-    shard.core().spawn(stop_without_metadata(host, failure));
+    shard.core().spawn(stop_without_metadata(host, Arc::clone(&plan.give_up)));
     // They may still name a topic whose deletion a kill has interrupted.
     shard.save_checkpoints(&CHECKPOINTS).await;
     door.set_crowd(std::mem::take(&mut plan.crowd));
@@ -104,7 +100,7 @@ async fn start(
         door.open(shard, &listener.socket, index as u16);
     }
     shard.core().spawn(Rc::clone(shard).keep_checkpoints());
-    banner::print(&Banner {
+    let banner = Banner {
         config: &shard.facts.config,
         image: &shard.image(),
         plan: &plan,
@@ -112,17 +108,15 @@ async fn start(
         file_systems,
         reports: &reports,
         is_clean,
-    });
+    };
+    (plan.greet)(banner.text());
     Ok(())
 }
 
 /// Without its metadata log a broker cannot go on.
-async fn stop_without_metadata(host: Rc<ControllerHost>, failure: Arc<Mutex<Option<String>>>) {
+async fn stop_without_metadata(host: Rc<ControllerHost>, give_up: GiveUp) {
     let error = host.directory_failed().await;
-    if let Ok(mut slot) = failure.lock() {
-        *slot = Some(format!("the log directory of the metadata log has failed: {error}"));
-    }
-    machine::ask_to_stop();
+    give_up(format!("the log directory of the metadata log has failed: {error}"));
 }
 
 /// The log directories at start.
@@ -130,7 +124,7 @@ async fn stop_without_metadata(host: Rc<ControllerHost>, failure: Arc<Mutex<Opti
 struct Directories {
     found: Vec<FoundDirectory>,
     offline: Vec<OfflineDirectory>,
-    locks: Vec<File>,
+    locks: Vec<Lock>,
 }
 
 /// Opens every log directory that can be used. One that its disk denies us is left out; one that
@@ -369,10 +363,6 @@ async fn open_everywhere(
         _ => unreachable!("an open call has an open reply"),
     });
     reports.collect()
-}
-
-fn file_system(dir: &FoundDirectory) -> String {
-    file_system_name(&dir.facts.path).unwrap_or("unknown").to_string()
 }
 
 pub(super) fn random_id(core: &Core) -> Uuid {
