@@ -16,6 +16,8 @@ mod bind;
 mod connection;
 mod connections;
 mod crowd;
+#[cfg(test)]
+mod history;
 mod send;
 mod startup;
 mod strays;
