@@ -411,6 +411,51 @@ fn deleted_records_are_not_read_again() {
 }
 
 #[test]
+fn records_of_many_partitions_are_deleted_by_one_request() {
+    let broker = Broker::start();
+    let mut client = broker.client();
+    let topics = ["many-a", "many-b"].map(|name| broker.topic(name, 8, &[]));
+    for (topic, partition) in topics.iter().flat_map(|topic| (0..8).map(move |p| (topic, p))) {
+        append(&mut client, topic, partition, &batch(&["0", "1", "2", "3"]));
+    }
+    // The last offset that is named for a partition counts; 8 is none, 7 is asked for too much.
+    let wanted = |_: &String| (0..9).map(|n| (n, if n == 7 { 5 } else { i64::from(n % 5) }));
+    let asked = topics.iter().map(|topic| DeleteRecordsTopic {
+        name: topic.as_str().into(),
+        partitions: std::iter::once((0, 4))
+            .chain(wanted(topic))
+            .map(|(partition_index, offset)| DeleteRecordsPartition { partition_index, offset })
+            .collect(),
+    });
+    let request = DeleteRecordsRequest { topics: asked.collect(), timeout_ms: 30_000 };
+    let answer = client.call(&request, &[]).unwrap();
+    let mut told = BTreeMap::new();
+    for topic in answer.view().topics {
+        for partition in topic.partitions {
+            let key = (topic.name.to_owned(), partition.partition_index);
+            let code = ErrorCode::from_code(partition.error_code).unwrap();
+            assert!(told.insert(key, (code, partition.low_watermark)).is_none());
+        }
+    }
+    assert_eq!(told.len(), 2 * 9);
+    for (topic, (partition, offset)) in
+        topics.iter().flat_map(|topic| wanted(topic).map(move |wanted| (topic, wanted)))
+    {
+        let expected = match partition {
+            7 => (ErrorCode::OffsetOutOfRange, -1),
+            8 => (ErrorCode::UnknownTopicOrPartition, -1),
+            _ => (ErrorCode::None, offset),
+        };
+        assert_eq!(told[&(topic.clone(), partition)], expected, "{topic}-{partition}");
+        if partition < 8 {
+            let start = if partition == 7 { 0 } else { offset };
+            let found = client.list_offset(topic, partition, EARLIEST).unwrap();
+            assert_eq!(found.offset, Offset(start), "{topic}-{partition}");
+        }
+    }
+}
+
+#[test]
 fn deleted_records_stay_deleted_over_a_stop_and_over_a_crash() {
     let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
     let mut broker = Process::start_in(folder.path(), address);

@@ -9,13 +9,20 @@ use highwater::model::{ErrorCode, TopicId};
 use highwater::protocol::write::describe_configs::DescribeConfigsResource;
 use highwater::protocol::write::elect_leaders::ElectionTopic;
 use highwater::protocol::write::incremental_alter_configs::AlterConfigsResource;
+use highwater::protocol::write::offset_commit::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use highwater::protocol::write::offset_delete::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 use highwater::protocol::write::produce::PartitionProduceData;
 use highwater::protocol::write::{
-    DescribeConfigsRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest, MetadataRequest,
+    DescribeConfigsRequest, ElectLeadersRequest, FindCoordinatorRequest,
+    IncrementalAlterConfigsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
     ProduceRequest,
 };
 use highwater::protocol::{ApiKey, Encode, RequestHeader, Writer};
-use process::{Broker, PATIENCE, Process, append, batch, free_address};
+use process::{Broker, PATIENCE, Process, append, batch, eventually, free_address};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -50,6 +57,14 @@ impl Watched {
         let status = std::fs::read_to_string(path).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Time of processors that the process has used for itself, in ticks of 10 ms.
+    fn ticks(&self) -> u64 {
+        let path = format!("/proc/{}/stat", self.process().pid());
+        let stat = std::fs::read_to_string(path).unwrap();
+        let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        fields[11].parse().unwrap()
     }
 
     /// How much more memory than before the process had at most while `work` ran; a bystander's
@@ -237,4 +252,56 @@ fn many_names_of_loggers_are_looked_at_once_each() {
         assert!(responses.iter().all(|response| response.error_code == refused));
     });
     assert!(growth < 200 * MIB, "{growth}");
+}
+
+#[test]
+fn a_deletion_of_offsets_of_many_topics_takes_each_once() {
+    let mut watched = Watched::start();
+    let group = "many-topics";
+    let find = FindCoordinatorRequest {
+        coordinator_keys: vec![group.into()],
+        ..FindCoordinatorRequest::default()
+    };
+    eventually("the group has a coordinator", || {
+        let answer = watched.client.call(&find, &[]).unwrap();
+        (answer.view().coordinators.first().unwrap().error_code == 0).then_some(())
+    });
+    let partitions =
+        vec![OffsetCommitRequestPartition { committed_offset: 1, ..Default::default() }];
+    let commit = OffsetCommitRequest {
+        group_id: group.into(),
+        topics: vec![OffsetCommitRequestTopic {
+            name: watched.topic.as_str().into(),
+            partitions,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    eventually("the group has an offset", || {
+        let answer = watched.client.connection().call(9, &commit, &[]).unwrap();
+        let topic = answer.view().topics.first().unwrap();
+        (topic.partitions.first().unwrap().error_code == 0).then_some(())
+    });
+    // Half of them unknown, and behind these the same one again and again.
+    let count = PARTS_MAX / 4;
+    let unknown = (0..count).map(|number| format!("unknown {number}"));
+    let known = std::iter::repeat_n(watched.topic.clone(), count);
+    let topics = unknown.chain(known).map(|name| OffsetDeleteRequestTopic {
+        name: name.into(),
+        partitions: vec![OffsetDeleteRequestPartition { partition_index: 0 }],
+    });
+    let request = OffsetDeleteRequest { group_id: group.into(), topics: topics.collect() };
+    let before = watched.ticks();
+    let answer = watched.broker.connection().call(0, &request, &[]).unwrap();
+    let topics = answer.view().topics;
+    assert_eq!(topics.len(), count + 1);
+    let codes = |code: ErrorCode| {
+        let told = topics.iter().flat_map(|topic| topic.partitions);
+        told.filter(|partition| partition.error_code == code.code()).count()
+    };
+    assert_eq!(codes(ErrorCode::UnknownTopicOrPartition), count);
+    assert_eq!(codes(ErrorCode::None), count);
+    // A search for each of them among all would take a debug build ten times as long.
+    let took = watched.ticks() - before;
+    assert!(took < 300, "{took} ticks");
 }

@@ -5,7 +5,12 @@ mod process;
 
 use highwater::cli::client::Client;
 use highwater::protocol::write::find_coordinator::FindCoordinatorRequest;
-use highwater::protocol::write::{DescribeClusterRequest, MetadataRequest};
+use highwater::protocol::write::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig,
+};
+use highwater::protocol::write::{
+    DescribeClusterRequest, IncrementalAlterConfigsRequest, MetadataRequest,
+};
 use highwater::runtime::clock;
 use process::{PATIENCE, Process, client, eventually, free_address, highwater};
 use std::fmt::Write as _;
@@ -274,6 +279,43 @@ fn an_address_has_at_most_its_connections() {
     });
     drop(first);
     eventually("who leaves makes room", come);
+}
+
+#[test]
+fn all_cores_together_have_at_most_max_connections() {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    let file = file(folder.path(), &format!("PLAINTEXT://{address}"), &["max.connections=3"]);
+    let broker = launch(folder.path(), address, &file, &[], &["--cores", "2"]).ready();
+    let come = || Client::connect(address, PATIENCE).ok();
+    // The one that looked whether it is ready leaves first.
+    let mut open = Vec::new();
+    while open.len() < 3 {
+        open.push(eventually("there is room for three", come));
+    }
+    assert!(come().is_none(), "the fourth is closed");
+    eventually("the fourth is named", || {
+        let refusal = "refusing a connection from 127.0.0.1: 3 are open (max.connections)";
+        broker.log().contains(refusal).then_some(())
+    });
+    open.remove(0);
+    open.push(eventually("who leaves makes room", come));
+    raise_connections(&mut open[0], "4");
+    open.push(eventually("there is room for one more", come));
+    assert!(come().is_none(), "and no other");
+}
+
+fn raise_connections(client: &mut Client, to: &str) {
+    let change = AlterableConfig {
+        name: "max.connections".into(),
+        config_operation: 0,
+        value: Some(to.into()),
+    };
+    let resource =
+        AlterConfigsResource { resource_type: 4, resource_name: "".into(), configs: vec![change] };
+    let request =
+        IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let answer = client.call(&request, &[]).unwrap();
+    assert_eq!(answer.view().responses.first().unwrap().error_code, 0);
 }
 
 #[test]

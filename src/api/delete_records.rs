@@ -1,12 +1,14 @@
-//! DeleteRecords (key 21): partitions begin at a later offset. Whole files go later; the answer leaves
-//! when the checkpoint says where the logs begin, so that a crash brings no records back.
+//! DeleteRecords (key 21): partitions begin at a later offset, all of them in one round. Whole files go
+//! later; the answer leaves when the checkpoint says where the logs begin, so that a crash brings no
+//! records back.
 
 use super::context::Context;
 use super::dispatch::Asked;
 use super::error::ToCode as _;
 use crate::broker::CONTROLLER_SHARD;
 use crate::broker::call::{Call, DeleteRecordsError, Reply};
-use crate::model::{Offset, TopicId, TopicName};
+use crate::broker::round::{Deleted, Deletion};
+use crate::model::{ErrorCode, TopicName};
 use crate::protocol::message::write::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
 };
@@ -19,11 +21,17 @@ const PARTITION_BYTES: usize = 128;
 /// What is answered where nothing was deleted.
 const NO_LOW_WATERMARK: i64 = -1;
 
-/// Partitions that are begun anew before others have their turn.
-const PARTITIONS_PER_TURN_MAX: usize = 256;
-
 /// Offsets by partition; the last that is named for a partition counts, as in Kafka.
 type Wanted = BTreeMap<String, BTreeMap<i32, i64>>;
+
+/// The topics of an answer, with the partitions of each.
+type Plan = Vec<(String, Vec<(i32, Entry)>)>;
+
+/// One partition of a request: what is known without asking, or the owner is to be asked.
+enum Entry {
+    Known(DeleteRecordsError),
+    Open,
+}
 
 /// What answering may cost.
 pub fn cost(_context: &Context, request: &read::DeleteRecordsRequest<'_>) -> usize {
@@ -40,46 +48,65 @@ pub async fn answer(context: &Context, asked: &Asked) -> Vec<u8> {
         }
         Ok(wanted)
     });
-    let (mut topics, mut deleted_count) = (Vec::with_capacity(wanted.len()), 0);
-    for (name, offsets) in wanted {
-        let id = context.shard.image().topic(&name).map(|topic| topic.id);
-        let is_internal = TopicName::parse(&name).is_ok_and(|name| name.is_internal());
-        let mut partitions = Vec::with_capacity(offsets.len());
-        for (partition, offset) in offsets {
-            let result = match id {
-                None => Err(DeleteRecordsError::UnknownPartition),
-                Some(_) if is_internal => Err(DeleteRecordsError::InternalTopic),
-                Some(topic) => delete(context, topic, partition, offset).await,
-            };
-            if result.is_ok() {
-                deleted_count += 1;
-                if deleted_count % PARTITIONS_PER_TURN_MAX == 0 {
-                    context.shard.core().turn_end().await;
-                }
-            }
-            let (low_watermark, error_code) = match result {
-                Ok(start) => (start.0, 0),
-                Err(error) => (NO_LOW_WATERMARK, error.code().code()),
-            };
-            let partition_index = partition;
-            partitions.push(DeleteRecordsPartitionResult {
-                partition_index,
-                low_watermark,
-                error_code,
-            });
-        }
-        topics.push(DeleteRecordsTopicResult { name: name.into(), partitions });
-    }
+    let (plan, deletions) = plan(context, wanted);
+    let mut said = context.shard.delete_records(&deletions).await;
     // A start after a crash would read the records again.
-    if deleted_count > 0 && !save_log_starts(context).await {
-        let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
-        for partition in partitions.filter(|partition| partition.error_code == 0) {
-            partition.low_watermark = NO_LOW_WATERMARK;
-            partition.error_code = DeleteRecordsError::NotDurable.code().code();
+    if said.iter().any(Result::is_ok) && !save_log_starts(context).await {
+        for deleted in said.iter_mut().filter(|deleted| deleted.is_ok()) {
+            *deleted = Err(DeleteRecordsError::NotDurable);
         }
     }
-    asked
-        .answer(&write::DeleteRecordsResponse { topics, ..write::DeleteRecordsResponse::default() })
+    let mut said = said.into_iter();
+    let mut answer = write::DeleteRecordsResponse::default();
+    for (name, entries) in plan {
+        let partitions = entries.into_iter().map(|(partition_index, entry)| {
+            let deleted = match entry {
+                Entry::Open => said.next().expect("each deletion has its answer"),
+                Entry::Known(error) => Err(error),
+            };
+            describe(partition_index, deleted)
+        });
+        let partitions = partitions.collect();
+        answer.topics.push(DeleteRecordsTopicResult { name: name.into(), partitions });
+    }
+    asked.answer(&answer)
+}
+
+/// What is known of each partition without asking, and what its owner is asked, in the same order.
+fn plan(context: &Context, wanted: Wanted) -> (Plan, Vec<Deletion>) {
+    let (image, mut deletions) = (context.shard.image(), Vec::new());
+    let topics = wanted.into_iter().map(|(name, offsets)| {
+        let id = image.topic(&name).map(|topic| topic.id);
+        let is_internal = TopicName::parse(&name).is_ok_and(|name| name.is_internal());
+        let entries = offsets.into_iter().map(|(partition, offset)| {
+            let entry = match id {
+                None => Entry::Known(DeleteRecordsError::UnknownPartition),
+                Some(_) if is_internal => Entry::Known(DeleteRecordsError::InternalTopic),
+                Some(topic) => {
+                    deletions.push(Deletion { topic, partition, offset });
+                    Entry::Open
+                }
+            };
+            (partition, entry)
+        });
+        let entries = entries.collect();
+        (name, entries)
+    });
+    let plan = topics.collect();
+    (plan, deletions)
+}
+
+fn describe(partition_index: i32, deleted: Deleted) -> DeleteRecordsPartitionResult {
+    let (low_watermark, error_code) = match deleted {
+        Ok(start) => (start.0, ErrorCode::None.code()),
+        Err(error) => (NO_LOW_WATERMARK, error.code().code()),
+    };
+    DeleteRecordsPartitionResult {
+        partition_index,
+        low_watermark,
+        error_code,
+        ..DeleteRecordsPartitionResult::default()
+    }
 }
 
 /// Writes down where the logs begin; whether that succeeded.
@@ -87,18 +114,5 @@ async fn save_log_starts(context: &Context) -> bool {
     match context.shard.call(CONTROLLER_SHARD, Call::SaveLogStarts).await {
         Reply::Saved(is_saved) => is_saved,
         _ => unreachable!("a checkpoint that is asked for is saved or not"),
-    }
-}
-
-async fn delete(
-    context: &Context,
-    topic: TopicId,
-    partition: i32,
-    offset: i64,
-) -> Result<Offset, DeleteRecordsError> {
-    let owner = context.shard.owner(topic, partition);
-    match context.shard.call(owner, Call::DeleteRecords { topic, partition, offset }).await {
-        Reply::DeleteRecords(result) => result,
-        _ => unreachable!("a deletion has a deletion's reply"),
     }
 }

@@ -9,6 +9,8 @@ use crate::protocol::message::write::offset_delete::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use crate::protocol::{Parse as _, ProtocolError, Reader, read, write};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 type Topics = Vec<OffsetDeleteResponseTopic<'static>>;
 
@@ -59,18 +61,27 @@ fn split(asking: &Asking, request: &read::OffsetDeleteRequest<'_>) -> (DeleteOff
     (DeleteOffsets { group: request.group_id.into(), topics }, refused)
 }
 
+/// Each topic once, however many there are: what was refused first.
 fn merge(mut topics: Topics, results: &[DeleteResult]) -> Topics {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (place, topic) in topics.iter().enumerate() {
+        // Of a topic that was named more than once the first place counts.
+        places.entry(topic.name.to_string()).or_insert(place);
+    }
     for result in results {
         let partitions = result.partitions.iter().map(|(partition, result)| {
             let error_code = code(result);
             OffsetDeleteResponsePartition { partition_index: partition.0, error_code }
         });
-        match topics.iter_mut().find(|topic| topic.name == result.name.as_str()) {
-            Some(topic) => topic.partitions.extend(partitions),
-            None => topics.push(OffsetDeleteResponseTopic {
-                name: result.name.to_string().into(),
-                partitions: partitions.collect(),
-            }),
+        match places.entry(result.name.to_string()) {
+            Entry::Occupied(place) => topics[*place.get()].partitions.extend(partitions),
+            Entry::Vacant(place) => {
+                place.insert(topics.len());
+                topics.push(OffsetDeleteResponseTopic {
+                    name: result.name.to_string().into(),
+                    partitions: partitions.collect(),
+                });
+            }
         }
     }
     topics

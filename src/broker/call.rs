@@ -4,6 +4,7 @@
 use super::groups::{Ask, Asker, CoordinatorError, GroupReply, Place};
 use super::letter::{Letter, Ticket};
 use super::questions::{Question, Said};
+use super::round::{Deleted, Deletion};
 use super::shard::Shard;
 use crate::controller::Delta;
 use crate::group::{ListFilter, ListedGroup};
@@ -18,8 +19,8 @@ use std::sync::Arc;
 pub enum Call {
     /// About offsets of these partitions. To their owner.
     Questions(Vec<Question>),
-    /// Delete the records below an offset. To the partition's owner.
-    DeleteRecords { topic: TopicId, partition: i32, offset: i64 },
+    /// Delete the records below offsets of these partitions. To their owner.
+    DeleteRecords(Vec<Deletion>),
     /// Which producers does it remember? To the partition's owner.
     Producers { topic: TopicId, partition: i32 },
     /// Where do partitions lie, and how large are they? To every shard.
@@ -52,7 +53,8 @@ pub enum Call {
 pub enum Reply {
     /// In the order of the questions.
     Said(Vec<Said>),
-    DeleteRecords(Result<Offset, DeleteRecordsError>),
+    /// In the order of the deletions.
+    DeleteRecords(Vec<Deleted>),
     /// `None`: it is not here.
     Producers(Option<Vec<ProducerEntry>>),
     Sizes(Vec<PartitionSize>),
@@ -206,11 +208,8 @@ impl Shard {
     async fn answer(self: &Rc<Self>, call: Call) -> Reply {
         match call {
             Call::Questions(questions) => Reply::Said(self.answer_questions(&questions).await),
-            Call::DeleteRecords { topic, partition, offset } => {
-                Reply::DeleteRecords(match self.partition(topic, partition) {
-                    Some(found) => found.delete_records(offset),
-                    None => Err(DeleteRecordsError::UnknownPartition),
-                })
+            Call::DeleteRecords(deletions) => {
+                Reply::DeleteRecords(self.delete_records_here(&deletions).await)
             }
             Call::Producers { topic, partition } => {
                 let now = self.core().wall();

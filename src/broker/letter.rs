@@ -26,9 +26,9 @@ pub enum Letter {
     Call { home: u16, ticket: Ticket, call: Box<Call> },
     /// Home: the answer.
     Reply { ticket: Ticket, reply: Box<Reply> },
-    /// To a core: serve this connection; the listener is an index into the broker's listeners, and
-    /// one that is counted is to be told of when it ends.
-    Connection { socket: Socket, peer: SocketAddr, listener: u16, is_counted: bool },
+    /// To a core: serve this connection; the listener is an index into the broker's listeners. Its
+    /// end is to be told to the core that accepts.
+    Connection { socket: Socket, peer: SocketAddr, listener: u16 },
     /// To the core that accepts: something of a connection.
     Door(Box<DoorNote>),
     /// To the controller's core: the process was asked to stop.
@@ -40,7 +40,7 @@ pub enum Letter {
 /// What the core that accepts is told of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DoorNote {
-    /// One that is counted has ended.
+    /// It has ended.
     Departed(IpAddr),
     Silent(Silent),
 }

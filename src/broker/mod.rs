@@ -24,6 +24,7 @@ pub mod open;
 pub mod partition;
 pub mod produce;
 pub mod questions;
+pub mod round;
 pub mod told;
 
 #[cfg(test)]

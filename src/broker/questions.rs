@@ -4,7 +4,6 @@
 use super::call::{Call, FoundOffset, OffsetError, OffsetQuery, Reply};
 use super::shard::Shard;
 use crate::model::{LeaderEpoch, TopicId};
-use crate::runtime::sync;
 use std::rc::Rc;
 
 /// Questions that an owner answers before others have their turn.
@@ -36,29 +35,12 @@ pub type Said = Result<FoundOffset, OffsetError>;
 impl Shard {
     /// Asks the owners of the partitions; gives what they say in the order of the questions.
     pub async fn ask(self: &Rc<Self>, questions: &[Question]) -> Vec<Said> {
-        let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.core_count()];
-        let mut theirs: Vec<Vec<Question>> = vec![Vec::new(); self.core_count()];
-        for (place, question) in questions.iter().enumerate() {
-            let owner = self.owner(question.topic, question.partition);
-            places[owner].push(place);
-            theirs[owner].push(*question);
-        }
-        let asked = theirs.into_iter().enumerate().filter(|(_, theirs)| !theirs.is_empty());
-        let replies = sync::all(asked.map(|(owner, theirs)| async move {
-            match self.call(owner, Call::Questions(theirs)).await {
-                Reply::Said(said) => (owner, said),
-                _ => unreachable!("questions have answers"),
-            }
-        }));
-        let mut all: Vec<Said> = Vec::new();
-        all.resize_with(questions.len(), || Err(OffsetError::UnknownPartition));
-        for (owner, said) in replies.await {
-            assert!(said.len() == places[owner].len(), "each question has its answer");
-            for (place, said) in places[owner].iter().zip(said) {
-                all[*place] = said;
-            }
-        }
-        all
+        let place = |question: &Question| (question.topic, question.partition);
+        let answers = |reply| match reply {
+            Reply::Said(said) => said,
+            _ => unreachable!("questions have answers"),
+        };
+        self.round(questions, place, Call::Questions, answers).await
     }
 
     /// Answers questions to partitions that this shard owns.

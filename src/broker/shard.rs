@@ -70,8 +70,6 @@ pub struct Arrival {
     pub peer: SocketAddr,
     /// Index into the broker's listeners.
     pub listener: u16,
-    /// Its end is to be told to the core that accepts.
-    pub is_counted: bool,
 }
 
 /// One core's shard. Fields are open to the room; others go through methods.
@@ -234,8 +232,8 @@ impl Shard {
             Letter::Woken(watch) => self.wake_fetcher(watch),
             Letter::Call { home, ticket, call } => self.called(home, ticket, *call),
             Letter::Reply { ticket, reply } => self.calls.borrow_mut().close(ticket, *reply),
-            Letter::Connection { socket, peer, listener, is_counted } => match self.above.get() {
-                Some(above) => (above.connection)(socket, Arrival { peer, listener, is_counted }),
+            Letter::Connection { socket, peer, listener } => match self.above.get() {
+                Some(above) => (above.connection)(socket, Arrival { peer, listener }),
                 None => drop(socket),
             },
             Letter::Door(note) => {

@@ -173,6 +173,43 @@ fn a_member_that_says_too_much_is_refused() {
 }
 
 #[test]
+fn a_name_of_any_length_leaves_room_for_the_members_id() {
+    let mut world = World::new(quiet());
+    // The wire has room for 32,767 bytes; the last letter before the dash takes two.
+    for name in ["x".repeat(32_767), "\u{fc}".repeat(16_383)] {
+        let asked = Join { joins_twice: true, client_id: name.as_str().into(), ..join("g", 1) };
+        let given = |told: &[Effect]| match told {
+            [Effect::Reply { answer: Answer::Join(told), .. }, ..] => told.member.clone(),
+            told => panic!("{told:?}"),
+        };
+        let told = ask_join(&mut world, asked.clone());
+        assert_eq!(refusal(&told), Some(&GroupError::MemberIdRequired));
+        let member = given(&told);
+        let id = member.as_str();
+        assert!((32_766..=32_767).contains(&id.len()), "{}", id.len());
+        assert!(name.starts_with(&id[..id.len() - 37]) && id.ends_with("000000000001"), "{id}");
+        // With this id the client is known.
+        let told = ask_join(&mut world, Join { member: member.clone(), ..asked });
+        assert_eq!(refusal(&told), None);
+        assert!(world.coordinator.groups["g"].members.contains_key(&member));
+        world = World::new(quiet());
+    }
+}
+
+#[test]
+fn a_static_member_with_an_id_that_waits_is_refused_without_one() {
+    let mut world = World::new(quiet());
+    let twice = Join { joins_twice: true, ..join("g", 1) };
+    ask_join(&mut world, twice.clone());
+    let member = world.coordinator.groups["g"].pending.keys().next().unwrap().clone();
+    let instance = Some(InstanceId::from("i"));
+    let told = ask_join(&mut world, Join { member, instance, ..twice });
+    let [Effect::Reply { answer: Answer::Join(told), .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(told.result, Err(GroupError::StaticPending));
+    assert!(told.member.is_empty(), "as in Kafka");
+}
+
+#[test]
 fn ids_given_out_are_bounded_and_their_deadlines_leave_with_them() {
     let mut world = World::new(quiet());
     let ask = |world: &mut World, id| ask_join(world, Join { joins_twice: true, ..join("g", id) });

@@ -15,9 +15,13 @@ use crate::limits::{
     GROUP_MEMBER_BYTES_MAX, GROUP_MEMBERS_MAX, GROUP_NEW_MEMBER_PATIENCE, GROUP_PENDING_JOINS_MAX,
     GROUPS_PER_COORDINATOR_MAX,
 };
+use crate::protocol::reader::STRING_LEN_MAX;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
+
+/// Of a UUID with the dash before it.
+const UUID_LEN: usize = 37;
 
 impl Coordinator {
     pub fn on_join(&mut self, now: Now, mut join: Join, reply: ReplyId, effects: &mut Effects) {
@@ -146,7 +150,7 @@ impl Group {
         let id = &join.member;
         if self.pending.contains_key(id) {
             if join.instance.is_some() {
-                return refuse(turn.effects, reply, id.clone(), GroupError::StaticPending);
+                return refuse(turn.effects, reply, MemberId::none(), GroupError::StaticPending);
             }
             let mut alarm = self.pending.remove(id).unwrap_or_default();
             turn.deadlines.cancel(&mut alarm);
@@ -329,7 +333,8 @@ impl Group {
     }
 }
 
-/// As Kafka makes them: what the user knows the member by, then a random UUID.
+/// As Kafka makes them: what the user knows the member by, then a random UUID. A name that leaves no
+/// room for that on the wire is cut: the member must be able to say who it is.
 fn member_id(join: &Join) -> MemberId {
     let mut bytes = join.fresh_id.0;
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -338,7 +343,12 @@ fn member_id(join: &Join) -> MemberId {
         Some(instance) => instance.as_str(),
         None => &join.client_id,
     };
-    let mut id = String::with_capacity(name.len() + 37);
+    let mut end = name.len().min(STRING_LEN_MAX - UUID_LEN);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let name = &name[..end];
+    let mut id = String::with_capacity(name.len() + UUID_LEN);
     id.push_str(name);
     for (index, byte) in bytes.iter().enumerate() {
         if matches!(index, 0 | 4 | 6 | 8 | 10) {

@@ -1,8 +1,8 @@
 //! The door: accepts connections and deals them out, each core gets one in turn. One listener per
 //! address, so that a port is never shared with another process by accident.
 //!
-//! All listeners are accepted from on one core, which so knows who comes: limits per address and per
-//! second are kept here, and who was told where to go and never came is named.
+//! All listeners are accepted from on one core, which so knows who comes: limits of all connections,
+//! per address and per second are kept here, and who was told where to go and never came is named.
 
 use super::absent::Absent;
 use super::crowd::Crowd;
@@ -60,15 +60,11 @@ impl Door {
     }
 
     async fn admit(&self, shard: &Shard, socket: Socket, peer: SocketAddr, listener: u16) {
-        if let Err(full) = self.crowd.borrow_mut().on_arrival(peer.ip()) {
+        let all_max = shard.live.connections_max();
+        if let Err(full) = self.crowd.borrow_mut().on_arrival(peer.ip(), all_max) {
             shard.metrics().connections_refused.add(1);
             if shard.may_tell(Kind::Refused) {
-                tracing::warn!(
-                    "refusing a connection from {}: {} are open from there \
-                     (max.connections.per.ip and its overrides)",
-                    peer.ip(),
-                    full.max
-                );
+                tracing::warn!("refusing a connection from {}: {full}", peer.ip());
             }
             return;
         }
@@ -84,8 +80,7 @@ impl Door {
             return;
         }
         let core = self.next.replace(self.next.get().wrapping_add(1)) % shard.core_count();
-        let is_counted = self.crowd.borrow().counts(peer.ip());
-        shard.send(core, Letter::Connection { socket, peer, listener, is_counted });
+        shard.send(core, Letter::Connection { socket, peer, listener });
     }
 }
 

@@ -49,8 +49,6 @@ pub struct Connection {
     active_at: Cell<Instant>,
     /// When the request under way began, or last filled a block.
     moved_at: Cell<Instant>,
-    /// Its end is to be told to the core that accepts.
-    is_counted: bool,
 }
 
 /// Blocks that one receive fills.
@@ -77,7 +75,7 @@ enum End {
 
 impl Connection {
     /// Starts to serve a connection on this core.
-    pub fn start(socket: Socket, context: Context, is_counted: bool) -> Rc<Self> {
+    pub fn start(socket: Socket, context: Context) -> Rc<Self> {
         let shard = Rc::clone(&context.shard);
         shard.connection_count.set(shard.connection_count.get() + 1);
         shard.metrics().connections.add(1);
@@ -94,7 +92,6 @@ impl Connection {
             is_reading_done: Cell::new(false),
             moved_at: active_at.clone(),
             active_at,
-            is_counted,
         });
         shard.core().spawn(Rc::clone(&connection).read());
         shard.core().spawn(Rc::clone(&connection).write());
@@ -453,9 +450,7 @@ impl Connection {
         let shard: &Shard = &self.context.shard;
         shard.connection_count.set(shard.connection_count.get() - 1);
         shard.metrics().connections.sub(1);
-        if self.is_counted {
-            tell_departure(shard, self.context.peer);
-        }
+        tell_departure(shard, self.context.peer);
     }
 }
 

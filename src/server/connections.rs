@@ -69,21 +69,18 @@ impl Connections {
     fn add(&self, shard: &Weak<Shard>, socket: Socket, arrival: Arrival) {
         let Some(shard) = shard.upgrade() else { return };
         let is_served = !self.is_stopping.get() && self.serve(&shard, socket, arrival);
-        if !is_served && arrival.is_counted {
+        if !is_served {
             tell_departure(&shard, arrival.peer);
         }
     }
 
     /// Serves a connection, if it may be and is still there.
     fn serve(&self, shard: &Rc<Shard>, socket: Socket, arrival: Arrival) -> bool {
-        let Arrival { peer, listener, is_counted } = arrival;
+        let Arrival { peer, listener } = arrival;
         let mut open = self.open.borrow_mut();
         // Those that have ended leave here, so that the list is as long as what is open.
         if open.len() >= 2 * shard.connection_count.get() + 16 {
             open.retain(|connection| connection.strong_count() > 0);
-        }
-        if is_full(shard, peer) {
-            return false;
         }
         // Gone before it was served: nothing to tell anyone.
         let Ok(local) = socket.local_address().map(plain) else { return false };
@@ -94,7 +91,7 @@ impl Connections {
             port: facts.advertised_port,
         };
         let context = Context::new(Rc::clone(shard), peer, advertised);
-        let connection = Rc::downgrade(&Connection::start(socket, context, is_counted));
+        let connection = Rc::downgrade(&Connection::start(socket, context));
         if !is_told_its_own(facts, local) {
             let (since, connection) = (shard.core().now(), connection.clone());
             self.watch(Watched { since, connection, local, listener });
@@ -163,22 +160,6 @@ fn is_told_its_own(listener: &Listener, local: SocketAddr) -> bool {
             && listener.advertised_addresses.contains(&local.ip()))
 }
 
-fn is_full(shard: &Shard, peer: SocketAddr) -> bool {
-    let connections_max = shard.live.connections_max();
-    let max = (connections_max as usize).div_ceil(shard.core_count());
-    let is_full = shard.connection_count.get() >= max;
-    if is_full {
-        shard.metrics().connections_refused.add(1);
-        if shard.may_tell(Kind::Refused) {
-            tracing::warn!(
-                "refusing a connection from {peer}: {max} are open on this core \
-                 (max.connections={connections_max})"
-            );
-        }
-    }
-    is_full
-}
-
 fn set_buffers(shard: &Shard, socket: &Socket, peer: SocketAddr) {
     let config = &shard.facts.config;
     let (send, receive) = (config.socket_send_buffer_bytes, config.socket_receive_buffer_bytes);
@@ -193,7 +174,7 @@ fn set_buffers(shard: &Shard, socket: &Socket, peer: SocketAddr) {
     }
 }
 
-/// A connection that was counted has ended.
+/// A connection has ended.
 pub fn tell_departure(shard: &Shard, peer: SocketAddr) {
     shard.send(CONTROLLER_SHARD, Letter::Door(Box::new(DoorNote::Departed(peer.ip()))));
 }

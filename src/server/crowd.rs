@@ -1,4 +1,5 @@
-//! How many connections may come in: so many at a time from one address, so many in a second. Pure.
+//! How many connections may come in: so many at a time, so many of them from one address, so many in
+//! a second. Pure.
 
 use crate::base::Instant;
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ pub struct Crowd {
     /// Most from one address; none is no limit.
     each: Option<u32>,
     of_addresses: BTreeMap<IpAddr, u32>,
+    /// Open, of all addresses.
+    all_open: u32,
     /// Open, of those addresses that have a limit. Peers choose the keys: no hash map.
     open: BTreeMap<IpAddr, u32>,
     /// Between two new connections.
@@ -24,10 +27,13 @@ pub struct Crowd {
     due: Instant,
 }
 
-/// An address has as many connections as it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full {
-    pub max: u32,
+/// As many connections are open as may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    #[error("{max} are open (max.connections)")]
+    All { max: u32 },
+    #[error("{max} are open from there (max.connections.per.ip and its overrides)")]
+    Address { max: u32 },
 }
 
 impl Crowd {
@@ -42,28 +48,29 @@ impl Crowd {
         Self { each, of_addresses, interval, ..Self::default() }
     }
 
-    /// Whether connections of this address are counted, so that their end must be told.
-    pub fn counts(&self, peer: IpAddr) -> bool {
-        self.limit(peer).is_some()
-    }
-
     fn limit(&self, peer: IpAddr) -> Option<u32> {
         self.of_addresses.get(&peer).copied().or(self.each)
     }
 
-    /// A connection has come; it is counted until it leaves.
-    pub fn on_arrival(&mut self, peer: IpAddr) -> Result<(), Full> {
-        let Some(max) = self.limit(peer) else { return Ok(()) };
-        let open = self.open.get(&peer).copied().unwrap_or(0);
-        if open >= max {
-            return Err(Full { max });
+    /// A connection has come, and at most so many of all may be open; it is counted until it leaves.
+    pub fn on_arrival(&mut self, peer: IpAddr, all_max: u32) -> Result<(), Full> {
+        if self.all_open >= all_max {
+            return Err(Full::All { max: all_max });
         }
-        self.open.insert(peer, open + 1);
+        if let Some(max) = self.limit(peer) {
+            let open = self.open.get(&peer).copied().unwrap_or(0);
+            if open >= max {
+                return Err(Full::Address { max });
+            }
+            self.open.insert(peer, open + 1);
+        }
+        self.all_open += 1;
         Ok(())
     }
 
     /// A connection that was let in has ended.
     pub fn on_departure(&mut self, peer: IpAddr) {
+        self.all_open = self.all_open.checked_sub(1).expect("who leaves has come");
         match self.open.get_mut(&peer) {
             Some(open) if *open > 1 => *open -= 1,
             Some(_) => _ = self.open.remove(&peer),
@@ -88,16 +95,18 @@ mod tests {
         text.parse().unwrap()
     }
 
+    const MANY: u32 = u32::MAX;
+
     #[test]
     fn an_address_has_at_most_its_limit_and_others_theirs() {
         let (a, b) = (address("10.0.0.1"), address("::1"));
         let mut crowd = Crowd::new(Some(2), [(b, 1)].into(), None);
-        assert!(crowd.counts(a) && crowd.counts(b));
-        assert_eq!([crowd.on_arrival(a), crowd.on_arrival(a)], [Ok(()), Ok(())]);
-        assert_eq!(crowd.on_arrival(a), Err(Full { max: 2 }));
-        assert_eq!([crowd.on_arrival(b), crowd.on_arrival(b)], [Ok(()), Err(Full { max: 1 })]);
+        let mut come = |peer| crowd.on_arrival(peer, MANY);
+        assert_eq!([come(a), come(a)], [Ok(()), Ok(())]);
+        assert_eq!(come(a), Err(Full::Address { max: 2 }));
+        assert_eq!([come(b), come(b)], [Ok(()), Err(Full::Address { max: 1 })]);
         crowd.on_departure(a);
-        assert_eq!(crowd.on_arrival(a), Ok(()));
+        assert_eq!(crowd.on_arrival(a, MANY), Ok(()));
         for peer in [a, a, b] {
             crowd.on_departure(peer);
         }
@@ -105,12 +114,35 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_nothing_is_counted() {
+    fn an_address_without_connections_is_not_remembered_where_none_is_allowed() {
+        let mut crowd = Crowd::new(Some(0), BTreeMap::new(), None);
+        let peer = address("10.0.0.1");
+        assert_eq!(crowd.on_arrival(peer, MANY), Err(Full::Address { max: 0 }));
+        assert!(crowd.open.is_empty());
+    }
+
+    #[test]
+    fn all_together_have_at_most_what_counts_when_one_comes() {
+        let mut crowd = Crowd::new(Some(2), BTreeMap::new(), None);
+        let peers = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(address);
+        assert_eq!([0, 1].map(|n| crowd.on_arrival(peers[n], 2)), [Ok(()); 2]);
+        let full = crowd.on_arrival(peers[2], 2);
+        assert_eq!(full, Err(Full::All { max: 2 }));
+        assert_eq!(full.unwrap_err().to_string(), "2 are open (max.connections)");
+        assert_eq!(crowd.on_arrival(peers[2], 3), Ok(()), "the setting was raised");
+        crowd.on_departure(peers[0]);
+        assert!(crowd.on_arrival(peers[0], 2).is_err(), "and lowered: who is there stays");
+    }
+
+    #[test]
+    fn addresses_without_a_limit_are_not_remembered() {
         let mut crowd = Crowd::default();
         let peer = address("10.0.0.1");
-        assert_eq!(crowd.on_arrival(peer), Ok(()));
-        assert!(!crowd.counts(peer) && crowd.open.is_empty());
+        assert_eq!(crowd.on_arrival(peer, MANY), Ok(()));
+        assert!(crowd.open.is_empty());
         assert_eq!(crowd.delay(Instant(5)), Duration::ZERO);
+        crowd.on_departure(peer);
+        assert_eq!(crowd.all_open, 0);
     }
 
     #[test]
