@@ -6,7 +6,7 @@
 use super::client_error::{ClientError, accepted};
 use super::connection::{Answer, Connection};
 use crate::base::FastMap;
-use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId};
+use crate::model::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId};
 use crate::protocol::write::create_topics::{CreatableTopic, CreatableTopicConfig};
 use crate::protocol::write::delete_topics::DeleteTopicState;
 use crate::protocol::write::fetch::{FetchPartition, FetchTopic};
@@ -17,7 +17,7 @@ use crate::protocol::write::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest,
     InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
 };
-use crate::protocol::{ApiKey, RecordsGap, Request};
+use crate::protocol::{ApiKey, ProtocolError, RecordsGap, Request};
 use crate::runtime::clock;
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -106,17 +106,14 @@ impl Client {
     /// Connects and asks for the broker's versions.
     pub fn connect(address: SocketAddr, timeout: Duration) -> Result<Self, ClientError> {
         let mut connection = Connection::open(address, timeout)?;
-        let request = ApiVersionsRequest {
-            client_software_name: env!("CARGO_PKG_NAME").into(),
-            client_software_version: env!("CARGO_PKG_VERSION").into(),
+        let versions = match ask_versions(&mut connection, 3) {
+            // A broker that does not know the version answers in the oldest form.
+            Err(error) if is_of_an_old_broker(&error) => {
+                connection = Connection::open(address, timeout)?;
+                ask_versions(&mut connection, 0)?
+            }
+            asked => asked?,
         };
-        let answer = connection.call(3, &request, &[])?;
-        let view = answer.view();
-        accepted(ApiKey::ApiVersions, "the broker", view.error_code, None)?;
-        let range = |key: crate::protocol::read::api_versions::ApiVersion| {
-            (key.api_key, key.min_version..=key.max_version)
-        };
-        let versions = Versions(view.api_keys.iter().map(range).collect());
         Ok(Self { connection, versions, topic_ids: FastMap::default() })
     }
 
@@ -404,6 +401,29 @@ impl Default for FetchLimits {
             max_bytes: 64 * 1024 * 1024,
             read_committed: false,
         }
+    }
+}
+
+fn ask_versions(connection: &mut Connection, version: i16) -> Result<Versions, ClientError> {
+    let request = ApiVersionsRequest {
+        client_software_name: env!("CARGO_PKG_NAME").into(),
+        client_software_version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let answer = connection.call(version, &request, &[])?;
+    let view = answer.view();
+    accepted(ApiKey::ApiVersions, "the broker", view.error_code, None)?;
+    let range = |key: crate::protocol::read::api_versions::ApiVersion| {
+        (key.api_key, key.min_version..=key.max_version)
+    };
+    Ok(Versions(view.api_keys.iter().map(range).collect()))
+}
+
+/// Either it says so, or its answer of the oldest version is no answer of ours.
+fn is_of_an_old_broker(error: &ClientError) -> bool {
+    match error {
+        ClientError::Protocol(ProtocolError::FrameSize { .. }) => false,
+        ClientError::Protocol(_) => true,
+        error => error.code() == Some(ErrorCode::UnsupportedVersion),
     }
 }
 

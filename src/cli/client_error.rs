@@ -1,5 +1,6 @@
 //! What can go wrong between a client and a broker.
 
+use super::connect_error::ConnectError;
 use crate::model::ErrorCode;
 use crate::protocol::{ApiKey, ProtocolError};
 use crate::record::{HeaderError, RecordError, UnknownCodec, UnpackError};
@@ -39,6 +40,10 @@ pub enum ClientError {
     UnknownCode { api: ApiKey, about: String, code: i16 },
     #[error("the answer to {} says nothing of {about}", .api.name())]
     Missing { api: ApiKey, about: String },
+    #[error("{0}")]
+    Connect(Box<ConnectError>),
+    #[error("the cluster has no broker {id} right now")]
+    UnknownNode { id: i32 },
     #[error("fetched batch at byte {at}: {source}")]
     Batch { at: usize, source: HeaderError },
     #[error("fetched batch at byte {at}: {source}")]

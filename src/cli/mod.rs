@@ -1,12 +1,29 @@
 //! What a person runs: the commands of the program, and the client that they speak to brokers with.
 //!
-//! `serve` runs the broker. `connection` moves frames and pairs answers with requests; `client`
-//! calls a broker in Kafka's nouns and picks versions; `load` measures a broker over many
-//! connections from one thread.
+//! ```text
+//! command (the tree) -> one command -> Output   data on standard output, words on standard error
+//!                            |      -> Exit     one number, the same for all commands
+//!                         Cluster -> Client -> Connection
+//! ```
+//!
+//! `serve` runs the broker; all other commands are clients of any Kafka. `connection` moves frames and
+//! pairs answers with requests; `client` calls a broker in Kafka's nouns and picks versions; `cluster`
+//! finds the right broker. `load` measures a broker over many connections from one thread.
 
 pub mod batches;
 pub mod client;
 pub mod client_error;
+pub mod cluster;
+pub mod command;
+pub mod common;
+pub mod completions;
+pub mod connect_error;
 pub mod connection;
+pub mod exit;
+pub mod failure;
+pub mod grammar;
 pub mod load;
+pub mod output;
 pub mod serve;
+pub mod topic;
+pub mod version;

@@ -7,11 +7,9 @@ use crate::server;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Run the broker until SIGTERM or Ctrl-C.
-///
-/// Settings have Kafka's names. They come from the file, then from KAFKA_* variables (KAFKA_NUM_PARTITIONS
-/// is num.partitions), then from flags; the last one counts.
+/// Run the broker until SIGTERM or Ctrl-C
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
     /// Kafka's server.properties; without it and KAFKA_* variables the broker listens on
     /// 127.0.0.1:9092 and keeps its data in ./highwater-data
@@ -34,6 +32,15 @@ pub struct ServeArgs {
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }
+
+const EXAMPLES: &str = "\
+Settings have Kafka's names. They come from the file, then from KAFKA_* variables (KAFKA_NUM_PARTITIONS
+is num.partitions), then from flags; the last one counts.
+
+Examples:
+  highwater serve
+  highwater serve -c server.properties --cores 4
+  highwater serve --listen 0.0.0.0:9092 --data /srv/highwater --override num.partitions=6";
 
 /// Runs the command; `watch` shows the broker's counters to those who ask.
 pub fn run(args: &ServeArgs, watch: server::Watch) -> ExitCode {

@@ -3,6 +3,7 @@
 use super::machine;
 use super::ring::RingOptions;
 use super::syscall;
+use io_uring::opcode;
 use std::fmt;
 use std::io;
 
@@ -32,6 +33,34 @@ impl Features {
         Self { cachestat: syscall::has_cachestat(), no_iowait }
     }
 }
+
+/// The ring's operations that the broker uses, and whether this kernel has each.
+pub fn ring_operations() -> io::Result<Vec<(&'static str, bool)>> {
+    let ring = io_uring::IoUring::new(2)?;
+    let mut probe = io_uring::Probe::new();
+    ring.submitter().register_probe(&mut probe)?;
+    Ok(OPERATIONS.iter().map(|&(name, code)| (name, probe.is_supported(code))).collect())
+}
+
+const OPERATIONS: &[(&str, u8)] = &[
+    ("accept", opcode::Accept::CODE),
+    ("async-cancel", opcode::AsyncCancel2::CODE),
+    ("connect", opcode::Connect::CODE),
+    ("fadvise", opcode::Fadvise::CODE),
+    ("fallocate", opcode::Fallocate::CODE),
+    ("fsync", opcode::Fsync::CODE),
+    ("mkdirat", opcode::MkDirAt::CODE),
+    ("openat", opcode::OpenAt::CODE),
+    ("poll-add", opcode::PollAdd::CODE),
+    ("read", opcode::Read::CODE),
+    ("recv", opcode::Recv::CODE),
+    ("renameat", opcode::RenameAt::CODE),
+    ("sendmsg", opcode::SendMsg::CODE),
+    ("statx", opcode::Statx::CODE),
+    ("sync-file-range", opcode::SyncFileRange::CODE),
+    ("unlinkat", opcode::UnlinkAt::CODE),
+    ("writev", opcode::Writev::CODE),
+];
 
 /// Why io_uring cannot be had, and what to do.
 #[derive(Debug)]
