@@ -53,6 +53,15 @@ pub const GROUP_BATCH_BYTES: usize = 1 << 20;
 /// Bytes of the records that must be written together: a generation of a large group is one record.
 pub const GROUP_WRITE_BYTES_MAX: usize = 16 << 20;
 
+/// Records, and bytes of them, that a rewrite of the offsets topic or the replay of one at a start
+/// does in one turn: a fraction of a millisecond, after which others have theirs. A single record
+/// may be larger.
+pub const GROUP_PIECE_RECORDS_MAX: usize = 512;
+pub const GROUP_PIECE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of the offsets topic that a start reads at once, where offsets.load.buffer.size allows more.
+pub const GROUP_LOAD_BYTES_MAX: usize = 1 << 20;
+
 /// A partition of the offsets topic is not written anew for less than this.
 pub const GROUP_DIRTY_BYTES_MIN: u64 = 4 << 20;
 
@@ -107,6 +116,9 @@ pub const GROUP_APPEND_BYTES_MAX: usize = 512 << 10;
 /// others have their turn.
 pub const GROUP_DEADLINES_PER_TICK_MAX: usize = 512;
 pub const GROUPS_EXPIRED_PER_TICK_MAX: usize = 256;
+
+/// Groups and members whose sessions begin after a load, before others have their turn.
+pub const GROUPS_BEGUN_PER_TICK_MAX: usize = 2048;
 
 /// How long a new member's JoinGroup may wait: it has no id to send heartbeats with (as in Kafka).
 pub const GROUP_NEW_MEMBER_PATIENCE: Duration = Duration::from_secs(300);

@@ -12,8 +12,9 @@ use super::rebalance::Turn;
 use super::record::{self, Change, RecordError};
 use super::settings::Settings;
 use crate::base::Instant;
-use crate::limits::{GROUP_DEADLINES_PER_TICK_MAX, GROUP_MEMBERS_MAX};
+use crate::limits::{GROUP_DEADLINES_PER_TICK_MAX, GROUP_MEMBERS_MAX, GROUPS_BEGUN_PER_TICK_MAX};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Groups as a state machine. `on_*` takes a command and says what is to be done; each `ReplyId` is
@@ -30,6 +31,9 @@ pub struct Coordinator {
     /// Where a look for old offsets goes on; none between two.
     pub(super) expiry_at: Option<GroupId>,
     is_loaded: bool,
+    /// Of which group on the sessions of a loaded log's members are still to begin.
+    sessions_alarm: Alarm,
+    sessions_at: Option<GroupId>,
 }
 
 /// How much there is, for metrics.
@@ -59,6 +63,8 @@ impl Coordinator {
             expiry_alarm: Alarm::default(),
             expiry_at: None,
             is_loaded: false,
+            sessions_alarm: Alarm::default(),
+            sessions_at: None,
         }
     }
 
@@ -73,20 +79,41 @@ impl Coordinator {
         Ok(())
     }
 
-    /// The log has been replayed to its end: sessions of members begin anew.
+    /// The log has been replayed to its end: sessions of members begin anew, where there are very
+    /// many groups some ticks later.
     pub fn on_loaded(&mut self, now: Now, effects: &mut Effects) {
         assert!(!self.is_loaded);
         self.is_loaded = true;
         self.set_expiry_alarm(now);
+        self.begin_sessions(now, effects);
+    }
+
+    fn begin_sessions(&mut self, now: Now, effects: &mut Effects) {
         let max = self.settings.members_max.min(GROUP_MEMBERS_MAX);
+        let from = match self.sessions_at.take() {
+            Some(id) => Bound::Excluded(id),
+            None => Bound::Unbounded,
+        };
         let (groups, mut turn) = self.split(now, effects);
-        for group in groups.values_mut() {
+        let (mut last, mut left) = (None, GROUPS_BEGUN_PER_TICK_MAX);
+        for (id, group) in groups.range_mut((from, Bound::Unbounded)) {
+            let members = group.members.len();
             for member in group.members.values_mut() {
-                turn.renew(&group.id, member);
+                turn.renew(id, member);
             }
-            if group.members.len() > max {
+            // One that came to life since then has refused who was too many.
+            if members > max && group.state == State::Stable {
                 group.prepare(&mut turn, &format!("loaded with more than {max} members"));
             }
+            left = left.saturating_sub(1 + members);
+            if left == 0 {
+                last = Some(id.clone());
+                break;
+            }
+        }
+        self.sessions_at = last;
+        if self.sessions_at.is_some() {
+            self.deadlines.set(&mut self.sessions_alarm, now.instant, || Wake::Sessions);
         }
     }
 
@@ -99,9 +126,11 @@ impl Coordinator {
     pub fn tick(&mut self, now: Now, effects: &mut Effects) {
         for _ in 0..GROUP_DEADLINES_PER_TICK_MAX {
             let Some(wake) = self.deadlines.pop(now.instant) else { return };
-            if wake == Wake::Expiry {
-                // As much as a tick should do.
-                return self.on_expiry_alarm(now, effects);
+            match wake {
+                // Each as much as a tick should do.
+                Wake::Expiry => return self.on_expiry_alarm(now, effects),
+                Wake::Sessions => return self.begin_sessions(now, effects),
+                _ => {}
             }
             let (groups, mut turn) = self.split(now, effects);
             let (Wake::Member(id, _) | Wake::Join(id) | Wake::Sync(id)) = &wake else { continue };
@@ -110,7 +139,7 @@ impl Coordinator {
                 Wake::Member(_, member) => group.on_member_alarm(&mut turn, member),
                 Wake::Join(_) => group.on_join_alarm(&mut turn),
                 Wake::Sync(_) => group.on_sync_alarm(&mut turn),
-                Wake::Expiry => None,
+                Wake::Expiry | Wake::Sessions => None,
             };
         }
     }
@@ -233,11 +262,6 @@ impl Coordinator {
             }
         }
         *self = Self::new(self.settings.clone());
-    }
-
-    /// Whether no append is under way: `live_records` is all then.
-    pub fn is_quiet(&self) -> bool {
-        self.inflight.len() == 0
     }
 
     pub fn counts(&self) -> Counts {

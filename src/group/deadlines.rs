@@ -18,6 +18,8 @@ pub(super) enum Wake {
     Sync(GroupId),
     /// Old offsets.
     Expiry,
+    /// The sessions of members that a log was loaded with.
+    Sessions,
 }
 
 /// The owner's end of a deadline; off by default.

@@ -68,3 +68,4 @@ pub use ids::{GroupId, InstanceId, MemberId};
 pub use placement::partition_of;
 pub use record::{Record, RecordError};
 pub use settings::Settings;
+pub use snapshot::LiveWalk;

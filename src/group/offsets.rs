@@ -2,6 +2,7 @@
 
 use crate::model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommittedOffset {
@@ -80,8 +81,25 @@ impl Offsets {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&TopicName, PartitionIndex, &CommittedOffset)> {
-        self.topics.iter().flat_map(|(topic, partitions)| {
-            partitions.iter().map(move |(partition, offset)| (topic, *partition, offset))
+        self.iter_after(None)
+    }
+
+    /// Those behind a partition, which need not be there.
+    pub fn iter_after<'a>(
+        &'a self,
+        after: Option<(&'a TopicName, PartitionIndex)>,
+    ) -> impl Iterator<Item = (&'a TopicName, PartitionIndex, &'a CommittedOffset)> {
+        let from = after.map_or(Bound::Unbounded, |(topic, _)| Bound::Included(topic));
+        let topics = self.topics.range::<TopicName, _>((from, Bound::Unbounded));
+        topics.flat_map(move |(topic, partitions)| {
+            let skipped = match after {
+                Some((last, seen)) if last == topic => {
+                    partitions.partition_point(|(index, _)| *index <= seen)
+                }
+                _ => 0,
+            };
+            let rest = partitions[skipped..].iter();
+            rest.map(move |(partition, offset)| (topic, *partition, offset))
         })
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! A history is a few lives of one data folder. Each commits and deletes groups until its process
 //! is killed, or, where commits are answered after a sync, its machine loses its power. The next
-//! one loads, and finds of every group what was answered last, or what was under way.
+//! one loads, and finds of every group what was answered last, or what was under way, and of a
+//! commit all partitions or none. Logs are written anew in pieces of one record or a few, so that
+//! commits and deletions come between the records of one group.
 
 use super::{Ask, CoordinatorError, Place, Told};
 use crate::base::Random;
@@ -12,7 +14,7 @@ use crate::broker::open::{FoundDirectory, Opening};
 use crate::broker::{Facts, Shard};
 use crate::config::{BrokerConfig, Texts, TopicConfig};
 use crate::controller::{Change, Delta, Image, PartitionInfo, Topic};
-use crate::group::{Answer, Commit, CommitPartition, CommitTopic, Fetch, MemberId};
+use crate::group::{Answer, Commit, CommitPartition, CommitTopic, Fetch, FetchedTopic, MemberId};
 use crate::log::{
     AppendMode, CheckpointEntry, CheckpointKind, MetaProperties, list_partitions, read_checkpoint,
     read_directory, write_checkpoint,
@@ -37,6 +39,9 @@ const GROUPS: [&str; 4] = ["a", "b", "c", "d"];
 /// So that a life writes its log anew several times.
 const DIRTY_BYTES_MIN: u64 = 12_000;
 const TEXT_BYTES: u64 = 1500;
+/// What each commit commits; the texts of the topics' partitions differ.
+const TOPICS: [(&str, &[i32]); 2] = [("t", &[0, 2]), ("u", &[1])];
+const PIECE_RECORDS: u64 = 4;
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +134,11 @@ impl Life {
     async fn run(self: Rc<Self>, image: Image) {
         let opening = opening(self.shard.core(), image).await;
         self.shard.open_logs(opening).await.unwrap();
-        self.host(|host| host.rewriting.dirty_bytes_min.set(DIRTY_BYTES_MIN));
+        let piece_records = self.random.borrow_mut().between(1, PIECE_RECORDS) as usize;
+        self.host(|host| {
+            host.rewriting.dirty_bytes_min.set(DIRTY_BYTES_MIN);
+            host.rewriting.piece_records_max.set(piece_records);
+        });
         for group in GROUPS {
             self.check(group).await;
         }
@@ -194,21 +203,24 @@ impl Life {
     }
 
     fn commit(&self, group: &str, offset: i64) -> Commit {
-        let text = "x".repeat(self.random.borrow_mut().below(TEXT_BYTES) as usize);
-        let partition = CommitPartition {
-            partition: PartitionIndex(0),
+        let partition = |&index| CommitPartition {
+            partition: PartitionIndex(index),
             offset: Offset(offset),
             leader_epoch: LeaderEpoch(-1),
-            metadata: text.into(),
+            metadata: "x".repeat(self.random.borrow_mut().below(TEXT_BYTES) as usize).into(),
         };
-        let name = TopicName::parse("t").unwrap();
+        let topics = TOPICS.map(|(name, partitions)| CommitTopic {
+            name: TopicName::parse(name).unwrap(),
+            id: TopicId::ZERO,
+            partitions: partitions.iter().map(partition).collect(),
+        });
         Commit {
             group: group.into(),
             member: MemberId::none(),
             instance: None,
             generation: -1,
             retention_ms: None,
-            topics: vec![CommitTopic { name, id: TopicId::ZERO, partitions: vec![partition] }],
+            topics: topics.into(),
         }
     }
 
@@ -218,9 +230,7 @@ impl Life {
             let fetch = Fetch { group: group.into(), topics: None, require_stable: false };
             match self.shard.ask_coordinator(PLACE, Ask::Fetch(fetch)).await {
                 Ok(Told::Answer(Answer::Fetch(Ok(topics)))) => {
-                    let partitions = topics.first().map(|topic| topic.partitions.clone());
-                    let found = partitions.into_iter().flatten().find_map(|(_, found)| found);
-                    break found.map(|found| found.offset.0);
+                    break offset_of(group, &topics);
                 }
                 Err(CoordinatorError::Loading) => {
                     self.shard.core().sleep(Duration::from_millis(1)).await;
@@ -255,6 +265,17 @@ impl Life {
             write_checkpoint(self.shard.core(), Path::new(DIR), kind, &entries).await.unwrap();
         }
     }
+}
+
+/// The offset of a group, which all its partitions have, or none.
+fn offset_of(group: &str, topics: &[FetchedTopic]) -> Option<i64> {
+    let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+    let found: Vec<i64> =
+        partitions.filter_map(|(_, found)| Some(found.as_ref()?.offset.0)).collect();
+    let wanted: usize = TOPICS.iter().map(|(_, partitions)| partitions.len()).sum();
+    let is_whole = found.len() == wanted && found.iter().all(|offset| *offset == found[0]);
+    assert!(found.is_empty() || is_whole, "group {group} has a part of a commit: {topics:?}");
+    found.first().copied()
 }
 
 /// Lives one after the other; gives what was really done.

@@ -142,6 +142,7 @@ impl Host {
         self.act(shard, |coordinator, _, effects| coordinator.unload(effects));
         *self.state.borrow_mut() = State::Gone;
         self.asked.take();
+        self.rewriting.end();
         self.timer_bell.ring();
         self.flight_bell.ring();
     }

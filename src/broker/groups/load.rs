@@ -1,18 +1,27 @@
 //! Loading: the records of the partition's log, one after the other, make the coordinator's state.
 //!
+//! Partitions load on the cores that own them, on each one after the other. A load does a fraction of
+//! a millisecond of work and then gives the turn away: a million records hold up nobody but those who
+//! ask for their groups, who are told to try again. One that takes long tells how far it is.
+//!
 //! A folder may come from a Kafka that has transactions: what was committed in one counts from its
 //! marker on, and what was aborted never does.
 
 use super::host::{Host, State, now, record_bytes, settings};
-use crate::base::{FastMap, Pieces};
+use crate::base::{FastMap, Instant, Pieces};
 use crate::broker::Shard;
-use crate::group::Coordinator;
-use crate::limits::UNPACKED_BYTES_MAX;
+use crate::group::{Coordinator, LiveWalk};
+use crate::limits::{GROUP_LOAD_BYTES_MAX, GROUP_PIECE_RECORDS_MAX, UNPACKED_BYTES_MAX};
 use crate::log::{LogError, Read, ReadRange};
 use crate::model::{Offset, ProducerId};
 use crate::record::control::EndTxnMarker;
 use crate::record::{BatchHeader, HEADER_BYTES, Scratch, walk};
+use crate::runtime::Core;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How often a load tells how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a log could not be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +37,12 @@ pub enum LoadError {
 /// A record of a transaction whose end has not come: key and value.
 type Held = (Vec<u8>, Option<Vec<u8>>);
 
+/// Tells of a load that takes long.
+struct Progress {
+    began: Instant,
+    told: Instant,
+}
+
 /// The replay of one log.
 struct Replay {
     coordinator: Coordinator,
@@ -35,6 +50,8 @@ struct Replay {
     /// Records of transactions that are open, by producer.
     open: FastMap<ProducerId, Vec<Held>>,
     record_count: u64,
+    /// Records since others had the turn.
+    in_turn_count: usize,
     /// Records that could not be read, and offsets that are damaged.
     has_losses: bool,
 }
@@ -63,7 +80,7 @@ impl Host {
                         replay.record_count,
                         span.as_millis()
                     );
-                    host.note_replay(&replay);
+                    host.note_replay(&shard, &replay).await;
                     host.begin(&shard, replay.coordinator);
                 }
                 Err(LoadError::Gone) => {}
@@ -78,7 +95,7 @@ impl Host {
         });
     }
 
-    fn note_replay(&self, replay: &Replay) {
+    async fn note_replay(&self, shard: &Shard, replay: &Replay) {
         if replay.has_losses || !replay.open.is_empty() {
             tracing::warn!(
                 "{}: the log is not written anew, because it has {}",
@@ -87,26 +104,32 @@ impl Host {
             );
             self.rewriting.forbid();
         }
-        let live = replay.coordinator.live_records().map(|record| record_bytes(&record) as u64);
-        self.rewriting.note_loaded(live.sum());
+        let (mut walk, mut live_bytes) = (LiveWalk::default(), 0);
+        while !walk.is_at_end() {
+            let mut left = GROUP_PIECE_RECORDS_MAX;
+            replay.coordinator.walk_live(&mut walk, |record| {
+                live_bytes += record_bytes(&record) as u64;
+                left -= 1;
+                left > 0
+            });
+            shard.core().turn_end().await;
+        }
+        self.rewriting.note_loaded(live_bytes);
     }
 
     async fn replay(&self, shard: &Rc<Shard>) -> Result<Replay, LoadError> {
-        let mut replay = Replay {
-            coordinator: Coordinator::new(settings(shard)),
-            scratch: Scratch::new(),
-            open: FastMap::default(),
-            record_count: 0,
-            has_losses: false,
-        };
-        let bytes_max = shard.facts.config.groups.load_bytes as usize;
+        let core = shard.core();
+        let mut replay = Replay::new(Coordinator::new(settings(shard)));
+        let bytes_max = (shard.facts.config.groups.load_bytes as usize).min(GROUP_LOAD_BYTES_MAX);
         let (mut next, end) = (self.partition.start_offset(), self.partition.high_watermark());
+        let mut progress = Progress::new(core);
         while next < end {
             if self.is_gone() {
                 return Err(LoadError::Gone);
             }
+            progress.tell(core, &self.partition.label(), next, end);
             let range = ReadRange { from: next, upper: end, bytes_max, one_batch_at_least: true };
-            let span = match self.partition.read_job(&range).run(shard.core()).await {
+            let span = match self.partition.read_job(&range).run(core).await {
                 Ok(Read::Span(span)) => span,
                 Ok(Read::Empty | Read::OutOfRange { .. }) => break,
                 Err(LogError::Damaged { to, .. }) if to > next => {
@@ -121,10 +144,11 @@ impl Host {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let read = span.file.read_at(shard.core(), vec![0; span.len], span.position).await;
+            let read = span.file.read_at(core, vec![0; span.len], span.position).await;
             let bytes = read.map_err(|error| bad_batch(next, error))?;
-            let before = next;
-            next = replay.take_batches(&bytes, next, &self.partition.label())?;
+            let (before, label) = (next, self.partition.label());
+            next =
+                replay.take_batches(&bytes, next, &label, async || core.turn_end().await).await?;
             if next == before {
                 return Err(bad_batch(next, "it is not whole"));
             }
@@ -133,29 +157,61 @@ impl Host {
     }
 }
 
+impl Progress {
+    fn new(core: &Core) -> Self {
+        Self { began: core.now(), told: core.now() }
+    }
+
+    fn tell(&mut self, core: &Core, label: &str, next: Offset, end: Offset) {
+        let now = core.now();
+        if now.since(self.told) < PROGRESS_EVERY {
+            return;
+        }
+        self.told = now;
+        tracing::info!(
+            "{label}: groups load for {} ms: at offset {next} of {end}; clients are told to try again",
+            now.since(self.began).as_millis()
+        );
+    }
+}
+
 impl Replay {
-    /// Takes the whole batches of what was read; gives the offset after them.
-    fn take_batches(
+    fn new(coordinator: Coordinator) -> Self {
+        Self {
+            coordinator,
+            scratch: Scratch::new(),
+            open: FastMap::default(),
+            record_count: 0,
+            in_turn_count: 0,
+            has_losses: false,
+        }
+    }
+
+    /// Takes the whole batches of what was read; gives the offset after them. Now and then it has
+    /// others take their turn.
+    async fn take_batches(
         &mut self,
         bytes: &[u8],
         from: Offset,
         label: &str,
+        turn_end: impl AsyncFn(),
     ) -> Result<Offset, LoadError> {
         let (mut rest, mut next) = (bytes, from);
         while let Ok(header) = BatchHeader::parse(Pieces::one(rest)) {
             let Some((batch, after)) = rest.split_at_checked(header.total_bytes()) else { break };
-            self.take_batch(&header, batch, label)?;
+            self.take_batch(&header, batch, label, &turn_end).await?;
             next = header.next_offset();
             rest = after;
         }
         Ok(next)
     }
 
-    fn take_batch(
+    async fn take_batch(
         &mut self,
         header: &BatchHeader,
         batch: &[u8],
         label: &str,
+        turn_end: &impl AsyncFn(),
     ) -> Result<(), LoadError> {
         let offset = header.base_offset;
         let attributes = header.attributes;
@@ -168,14 +224,16 @@ impl Replay {
             .map_err(|error| bad_batch(offset, error))?;
         for record in walk::Records::new(records) {
             let record = record.map_err(|error| bad_batch(offset, error))?;
+            let (key, value) = (record.key, record.value);
             if attributes.is_control() {
-                self.take_marker(header.producer_id, record.key, record.value, label);
+                for (key, value) in self.ended_transaction(header.producer_id, key, value) {
+                    self.take(&key, value.as_deref(), label, turn_end).await;
+                }
             } else if attributes.is_transactional() {
-                let held =
-                    (record.key.unwrap_or_default().to_vec(), record.value.map(<[u8]>::to_vec));
+                let held = (key.unwrap_or_default().to_vec(), value.map(<[u8]>::to_vec));
                 self.open.entry(header.producer_id).or_default().push(held);
             } else {
-                self.take(record.key.unwrap_or_default(), record.value, label);
+                self.take(key.unwrap_or_default(), value, label, turn_end).await;
             }
         }
         self.scratch = scratch;
@@ -183,26 +241,34 @@ impl Replay {
     }
 
     /// A transaction ends: with its commit its records count.
-    fn take_marker(
+    fn ended_transaction(
         &mut self,
         producer: ProducerId,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        label: &str,
-    ) {
+    ) -> Vec<Held> {
         // Other control records say nothing of groups.
-        let Ok(Some(marker)) = EndTxnMarker::parse(key, value) else { return };
+        let Ok(Some(marker)) = EndTxnMarker::parse(key, value) else { return Vec::new() };
         let held = self.open.remove(&producer).unwrap_or_default();
-        for (key, value) in held.into_iter().filter(|_| marker.commit) {
-            self.take(&key, value.as_deref(), label);
-        }
+        if marker.commit { held } else { Vec::new() }
     }
 
-    fn take(&mut self, key: &[u8], value: Option<&[u8]>, label: &str) {
+    async fn take(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        label: &str,
+        turn_end: &impl AsyncFn(),
+    ) {
         self.record_count += 1;
         if let Err(error) = self.coordinator.replay(key, value) {
             self.has_losses = true;
             tracing::error!("{label}: a record was passed over: {error}");
+        }
+        self.in_turn_count += 1;
+        if self.in_turn_count == GROUP_PIECE_RECORDS_MAX {
+            self.in_turn_count = 0;
+            turn_end().await;
         }
     }
 }
@@ -214,18 +280,30 @@ mod tests {
     use crate::model::{LeaderEpoch, ProducerEpoch, Timestamp};
     use crate::protocol::{Encode, Writer, write};
     use crate::record::{BatchBuilder, Codec, NewRecord, Packing};
+    use std::cell::Cell;
     use std::collections::BTreeMap;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     const PRODUCER: (ProducerId, ProducerEpoch) = (ProducerId(7), ProducerEpoch(0));
 
     fn replay() -> Replay {
-        Replay {
-            coordinator: Coordinator::new(Settings::default()),
-            scratch: Scratch::new(),
-            open: FastMap::default(),
-            record_count: 0,
-            has_losses: false,
-        }
+        Replay::new(Coordinator::new(Settings::default()))
+    }
+
+    /// Takes batches without a core; gives the offset behind them, and how often others had a turn.
+    fn take_counting(replay: &mut Replay, bytes: &[u8], from: i64) -> (Offset, usize) {
+        let turns = Cell::new(0);
+        let taken = replay.take_batches(bytes, Offset(from), "log", async || {
+            turns.set(turns.get() + 1);
+        });
+        let taken = pin!(taken).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(next) = taken else { panic!("nothing waits here") };
+        (next.unwrap(), turns.get())
+    }
+
+    fn take(replay: &mut Replay, bytes: &[u8], from: i64) -> Offset {
+        take_counting(replay, bytes, from).0
     }
 
     fn encode(version: i16, message: &impl Encode) -> Vec<u8> {
@@ -291,7 +369,7 @@ mod tests {
             log.extend(batch(builder.packed(Packing::of(codec)), at, &commits));
             at += 3;
         }
-        assert_eq!(replay.take_batches(&log, Offset(0), "log").unwrap(), Offset(at));
+        assert_eq!(take(&mut replay, &log, 0), Offset(at));
         check(&replay, &[("a", at - 3)]);
         assert_eq!((replay.record_count, replay.has_losses), (at as u64, false));
     }
@@ -303,7 +381,7 @@ mod tests {
         let second = batch(&mut builder, 1, &[("a", Some(2))]);
         let log = [first.clone(), second].concat();
         for cut in first.len()..log.len() {
-            let next = replay.take_batches(&log[..cut], Offset(0), "log").unwrap();
+            let next = take(&mut replay, &log[..cut], 0);
             assert_eq!(next, Offset(1), "{cut}");
         }
         check(&replay, &[("a", 1)]);
@@ -318,14 +396,14 @@ mod tests {
             in_transaction(2, &[("a", Some(2)), ("b", None)]),
             batch(&mut builder, 4, &[("a", Some(3))]),
         ];
-        replay.take_batches(&log.concat(), Offset(0), "log").unwrap();
+        take(&mut replay, &log.concat(), 0);
         check(&replay, &[("a", 3), ("b", 1)]);
         assert_eq!(replay.open.len(), 1);
         // The record is that of the commit, which comes after the other.
-        replay.take_batches(&marker(5, true), Offset(5), "log").unwrap();
+        take(&mut replay, &marker(5, true), 5);
         check(&replay, &[("a", 2)]);
         let aborted = [in_transaction(6, &[("a", Some(4))]), marker(7, false)].concat();
-        replay.take_batches(&aborted, Offset(6), "log").unwrap();
+        take(&mut replay, &aborted, 6);
         check(&replay, &[("a", 2)]);
         assert!(replay.open.is_empty() && !replay.has_losses);
     }
@@ -338,8 +416,24 @@ mod tests {
         let record = NewRecord { timestamp: Timestamp(1), key: Some(&bad), ..NewRecord::default() };
         builder.push(&record).unwrap();
         let log = batch(&mut builder, 0, &[("a", Some(1))]);
-        replay.take_batches(&log, Offset(0), "log").unwrap();
+        take(&mut replay, &log, 0);
         check(&replay, &[("a", 1)]);
         assert!(replay.has_losses);
+    }
+
+    #[test]
+    fn others_have_a_turn_after_some_hundred_records_of_one_batch_or_of_many() {
+        const BATCH: i64 = 10_000;
+        let (mut replay, mut builder, mut turns) = (replay(), BatchBuilder::new(), 0);
+        let groups: Vec<String> = (0..BATCH).map(|n| format!("g{n}")).collect();
+        let commits: Vec<_> = groups.iter().map(|group| (group.as_str(), Some(1))).collect();
+        let log = batch(&mut builder, 0, &commits);
+        turns += take_counting(&mut replay, &log, 0).1;
+        for at in BATCH..2 * BATCH {
+            let log = batch(&mut builder, at, &[("g", Some(at))]);
+            turns += take_counting(&mut replay, &log, at).1;
+        }
+        assert_eq!(replay.record_count, 2 * BATCH as u64);
+        assert_eq!(turns, 2 * BATCH as usize / GROUP_PIECE_RECORDS_MAX);
     }
 }

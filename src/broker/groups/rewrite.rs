@@ -2,56 +2,88 @@
 //! lives is written anew, and what lies before that goes.
 //!
 //! ```text
-//!   | old records ... | what lives, in a segment of its own | later records ...
-//!                     ^ written, committed and synced; only then the log starts here
+//!   | old records ... | piece | commits | piece | commits ... | piece | later records ...
+//!                     ^ all pieces written, committed and synced; only then the log starts here
 //! ```
 //!
-//! Between the last old record and the first new one nothing is appended, and what lives is the
-//! state of exactly that place. So a replay comes to the same state from any record of the old part
-//! on, also when the process dies in between: of a key that lives the newest value follows, and a
-//! key that was deleted has its tombstone behind its values. Segments go from the front.
+//! What lives is written in pieces of a fraction of a millisecond, and between two of them the core
+//! does what else there is to do, commits to these groups included. A piece is staged when no batch
+//! is under way, so it has what its groups are at exactly its place in the log: whatever changes
+//! them comes to lie behind it, and of what changed before, the newest is in it. So a replay comes to
+//! the same state from any record of the old part on, also when the process dies in between: of a
+//! key that lives the newest value follows, in a piece or behind it, and a key that was deleted has
+//! its tombstone behind its values. Segments go from the front.
 //!
 //! Records of other kinds of groups are kept as they are. A log with records that cannot be
 //! read, with a transaction that is open, or to which an admin client has written since it was
-//! loaded is left alone: nothing of it may get lost.
+//! loaded is left alone, also in the middle of a rewrite: nothing of it may get lost. One
+//! partition of a core is written anew at a time.
 //!
-//! What lives is staged in one turn, so that it is the state of one place: some milliseconds for a
-//! thousand groups. Compaction in the log itself will take the place of this.
+//! Compaction in the log itself will take the place of this.
 
 use super::host::{Host, State, builder, push, record_bytes};
 use crate::broker::Shard;
 use crate::broker::produce::{Appended, ProduceError};
-use crate::limits::{GROUP_BATCH_BYTES, GROUP_DIRTY_BYTES_MIN};
+use crate::group::LiveWalk;
+use crate::limits::{GROUP_DIRTY_BYTES_MIN, GROUP_PIECE_BYTES_MAX, GROUP_PIECE_RECORDS_MAX};
 use crate::model::Offset;
-use crate::runtime::sync::Awaited;
-use std::cell::Cell;
+use crate::runtime::sync::{Awaited, Promise, promise};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-
-type Written = Awaited<Result<Appended, ProduceError>>;
 
 /// How far a log is from being written anew.
 pub struct Rewriting {
     /// Not for less than this.
     pub(super) dirty_bytes_min: Cell<u64>,
+    /// Records of a piece.
+    pub(super) piece_records_max: Cell<usize>,
     /// Bytes that the log had when it was last written anew, and bytes of what lived then.
     clean_bytes: Cell<u64>,
     live_bytes: Cell<u64>,
-    /// The next batches wait for those under way: then what lives is written.
-    is_wanted: Cell<bool>,
     is_running: Cell<bool>,
     /// The log has what a replay cannot give back.
     is_forbidden: Cell<bool>,
+    /// The piece that is to be staged next: later batches wait until those under way have landed.
+    asked: RefCell<Option<AskedPiece>>,
+}
+
+struct AskedPiece {
+    walk: LiveWalk,
+    promise: Promise<Result<Piece, RewriteError>>,
+}
+
+/// A piece that was staged.
+struct Piece {
+    /// Where the next one goes on.
+    walk: LiveWalk,
+    /// The offset of the first one.
+    from: Offset,
+    bytes: u64,
+    /// None where nothing was left to write.
+    written: Option<Awaited<Result<Appended, ProduceError>>>,
+}
+
+/// Why a log was not written anew. It is as good as it was.
+#[derive(Debug, thiserror::Error)]
+enum RewriteError {
+    #[error("a client has written to it")]
+    ClientBatches,
+    #[error("its coordinator is gone")]
+    Gone,
+    #[error("{0}")]
+    NotWritten(#[from] ProduceError),
 }
 
 impl Default for Rewriting {
     fn default() -> Self {
         Self {
             dirty_bytes_min: Cell::new(GROUP_DIRTY_BYTES_MIN),
+            piece_records_max: Cell::new(GROUP_PIECE_RECORDS_MAX),
             clean_bytes: Cell::new(0),
             live_bytes: Cell::new(0),
-            is_wanted: Cell::new(false),
             is_running: Cell::new(false),
             is_forbidden: Cell::new(false),
+            asked: RefCell::default(),
         }
     }
 }
@@ -67,8 +99,13 @@ impl Rewriting {
         self.live_bytes.set(live_bytes);
     }
 
+    /// The coordinator goes: a rewrite under way ends.
+    pub fn end(&self) {
+        self.asked.take();
+    }
+
     fn is_due(&self, log_bytes: u64) -> bool {
-        let is_free = !self.is_forbidden.get() && !self.is_running.get() && !self.is_wanted.get();
+        let is_free = !self.is_forbidden.get() && !self.is_running.get();
         let dirty_bytes = log_bytes.saturating_sub(self.clean_bytes.get());
         is_free && dirty_bytes > self.live_bytes.get().max(self.dirty_bytes_min.get())
     }
@@ -79,69 +116,96 @@ impl Host {
     pub(super) fn consider_rewrite(self: &Rc<Self>, shard: &Rc<Shard>) {
         let is_ours = !self.partition.has_client_batches();
         if is_ours && self.rewriting.is_due(self.partition.size_bytes()) {
-            self.rewriting.is_wanted.set(true);
+            self.rewriting.is_running.set(true);
+            shard.core().spawn(Rc::clone(self).rewrite(Rc::clone(shard)));
         }
-        if self.rewriting.is_wanted.get() && self.flight_count.get() == 0 {
+        if self.flight_count.get() == 0 && self.rewriting.asked.borrow().is_some() {
             self.mark_dirty(shard);
         }
     }
 
-    /// Whether batches may be staged: not while a rewrite waits for those under way. Where there
-    /// are none it begins, and what follows lies behind it.
-    pub(super) fn may_stage(self: &Rc<Self>, shard: &Rc<Shard>) -> bool {
-        if !self.rewriting.is_wanted.get() {
+    /// Whether batches may be staged: not while a piece waits for those under way. Where there are
+    /// none it is staged here, and what follows lies behind it.
+    pub(super) fn may_stage(&self, shard: &Rc<Shard>) -> bool {
+        if self.rewriting.asked.borrow().is_none() {
             return true;
         }
         if self.flight_count.get() > 0 {
             return false;
         }
-        self.rewriting.is_wanted.set(false);
-        self.rewriting.is_running.set(true);
-        self.begin_rewrite(shard);
+        if let Some(AskedPiece { walk, promise }) = self.rewriting.asked.take() {
+            promise.keep(self.stage_piece(shard, walk));
+        }
         true
     }
 
-    fn begin_rewrite(self: &Rc<Self>, shard: &Rc<Shard>) {
+    fn stage_piece(&self, shard: &Rc<Shard>, mut walk: LiveWalk) -> Result<Piece, RewriteError> {
         let state = self.state.borrow();
-        let State::Serving(coordinator) = &*state else { return };
-        let from = self.partition.begin_segment();
-        let (mut batch, mut written, mut live_bytes) = (builder(shard), Vec::<Written>::new(), 0);
-        for record in coordinator.live_records() {
-            let bytes = record_bytes(&record);
-            if batch.record_count() > 0 && batch.unpacked_bytes() + bytes > GROUP_BATCH_BYTES {
-                written.push(self.append(shard, &mut batch));
-            }
+        let State::Serving(coordinator) = &*state else { return Err(RewriteError::Gone) };
+        // What is in memory would take the place of what the client wrote.
+        if self.partition.has_client_batches() {
+            return Err(RewriteError::ClientBatches);
+        }
+        let is_first = walk.is_at_start();
+        let from = if is_first { self.partition.begin_segment() } else { Offset::ZERO };
+        let (mut batch, mut bytes) = (builder(shard), 0);
+        let records_max = self.rewriting.piece_records_max.get();
+        coordinator.walk_live(&mut walk, |record| {
             push(&mut batch, shard.core(), &record);
-            live_bytes += bytes as u64;
-        }
-        if batch.record_count() > 0 {
-            written.push(self.append(shard, &mut batch));
-        }
-        let (host, shard) = (Rc::clone(self), Rc::clone(shard));
-        shard.core().clone().spawn(async move {
-            let result = host.end_rewrite(&shard, from, written).await;
-            // After a failure the log has to double once more before it is tried again.
-            host.rewriting.clean_bytes.set(host.partition.size_bytes());
-            host.rewriting.live_bytes.set(live_bytes);
-            host.rewriting.is_running.set(false);
-            if let Err(error) = result {
-                tracing::warn!("{} was not written anew: {error}", host.partition.label());
-            }
+            bytes += record_bytes(&record);
+            bytes < GROUP_PIECE_BYTES_MAX && (batch.record_count() as usize) < records_max
         });
+        let is_empty = batch.record_count() == 0;
+        let written = (!is_empty).then(|| self.append(shard, &mut batch));
+        Ok(Piece { walk, from, bytes: bytes as u64, written })
     }
 
-    async fn end_rewrite(
-        &self,
-        shard: &Rc<Shard>,
-        from: Offset,
-        written: Vec<Written>,
-    ) -> Result<(), ProduceError> {
-        for awaited in written {
-            awaited.await.unwrap_or(Err(ProduceError::Stopping))?;
+    async fn rewrite(self: Rc<Self>, shard: Rc<Shard>) {
+        let gate = Rc::clone(&shard.groups.borrow().rewrite_gate);
+        let _turn = gate.enter().await;
+        let result = self.write_anew(&shard).await;
+        // After a failure the log has to double once more before it is tried again.
+        self.rewriting.clean_bytes.set(self.partition.size_bytes());
+        self.rewriting.is_running.set(false);
+        match result {
+            Ok(live_bytes) => self.rewriting.live_bytes.set(live_bytes),
+            Err(RewriteError::Gone) => {}
+            Err(error) => {
+                tracing::warn!("{} was not written anew: {error}", self.partition.label());
+            }
+        }
+    }
+
+    /// Piece after piece; then the log starts at the first. Gives the bytes of what lives.
+    async fn write_anew(self: &Rc<Self>, shard: &Rc<Shard>) -> Result<u64, RewriteError> {
+        let (mut walk, mut from, mut live_bytes) = (LiveWalk::default(), None, 0);
+        while !walk.is_at_end() {
+            let piece = self.ask_piece(shard, walk).await?;
+            from.get_or_insert(piece.from);
+            live_bytes += piece.bytes;
+            walk = piece.walk;
+            if let Some(written) = piece.written {
+                written.await.unwrap_or(Err(ProduceError::Stopping))?;
+            }
         }
         self.partition.make_durable(shard).await?;
-        self.partition.forget_below(shard, from).await;
-        Ok(())
+        self.partition.forget_below(shard, from.expect("there was a first piece")).await;
+        Ok(live_bytes)
+    }
+
+    /// The next piece, staged at the end of a turn in which no batch is under way.
+    async fn ask_piece(
+        self: &Rc<Self>,
+        shard: &Rc<Shard>,
+        walk: LiveWalk,
+    ) -> Result<Piece, RewriteError> {
+        if self.is_gone() {
+            return Err(RewriteError::Gone);
+        }
+        let (promise, awaited) = promise();
+        self.rewriting.asked.replace(Some(AskedPiece { walk, promise }));
+        self.mark_dirty(shard);
+        awaited.await.unwrap_or(Err(RewriteError::Gone))
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Groups {
     pub(super) dirty: Vec<Rc<Host>>,
     /// One after the other loads.
     pub(super) load_gate: Rc<Gate>,
+    /// One after the other is written anew.
+    pub(super) rewrite_gate: Rc<Gate>,
 }
 
 impl Shard {
