@@ -103,6 +103,14 @@ pub const GROUP_PENDING_JOINS_MAX: usize = 16_384;
 /// Groups of one coordinator: at 4 KiB for an idle one, 400 MiB.
 pub const GROUPS_PER_COORDINATOR_MAX: usize = 100_000;
 
+/// What all groups of one core may hold, about: a million idle groups, or hundreds of thousands of
+/// members. It is the broker's own memory, beside what requests take.
+pub const GROUP_BYTES_PER_CORE_MAX: usize = 1 << 30;
+
+/// What the members of a generation say of themselves and are assigned: it is one record, with their
+/// names.
+pub const GROUP_GENERATION_BYTES_MAX: usize = 12 << 20;
+
 /// What a member may say of itself in all its protocols. A generation is one record: what is larger
 /// than a record could never become stable.
 pub const GROUP_MEMBER_BYTES_MAX: usize = 1 << 20;
@@ -132,7 +140,10 @@ const _: () = assert!(REQUEST_ELEMENTS_MAX as usize * PRODUCE_PART_BYTES <= 2 * 
 const _: () = assert!(REQUEST_ELEMENTS_MAX > 100_000);
 // What a coordinator asks for at once fits a batch; only a single record may be larger.
 const _: () = assert!(GROUP_APPEND_BYTES_MAX < GROUP_BATCH_BYTES);
-const _: () = assert!(GROUP_MEMBER_BYTES_MAX < GROUP_WRITE_BYTES_MAX);
+const _: () = assert!(GROUP_MEMBER_BYTES_MAX < GROUP_GENERATION_BYTES_MAX);
+// Names of members that are as long as usual fit into a generation's record, too.
+const _: () =
+    assert!(GROUP_GENERATION_BYTES_MAX + GROUP_MEMBERS_MAX * 256 <= GROUP_WRITE_BYTES_MAX);
 const _: () = assert!(RECEIVE_BLOCKS_MIN.is_power_of_two() && RECEIVE_BLOCKS_MAX.is_power_of_two());
 // A frame that fits a receive block never needs a large one.
 const _: () = assert!(RECEIVE_BLOCK_BYTES <= BLOCK_BYTES);

@@ -235,9 +235,10 @@ impl ToCode for GroupError {
             Self::StaticPending => ErrorCode::UnknownServerError,
             Self::MemberTooLarge { .. } => ErrorCode::PolicyViolation,
             // So that the client tries again.
-            Self::TooManyPending { .. } | Self::TooManyGroups { .. } => {
+            Self::TooManyPending { .. } | Self::TooManyGroups { .. } | Self::OutOfMemory { .. } => {
                 ErrorCode::CoordinatorNotAvailable
             }
+            Self::GenerationTooLarge { .. } => ErrorCode::UnknownServerError,
             Self::Append(AppendError::NotAvailable) => ErrorCode::CoordinatorNotAvailable,
             Self::Append(AppendError::NotCoordinator) | Self::Unloaded => ErrorCode::NotCoordinator,
             Self::Append(AppendError::TooLarge) => ErrorCode::UnknownServerError,

@@ -7,11 +7,12 @@ use super::member::Member;
 use super::world::World;
 use super::*;
 use crate::limits::{
-    GROUP_APPEND_BYTES_MAX, GROUP_APPEND_RECORDS_MAX, GROUP_MEMBER_BYTES_MAX,
-    GROUP_PENDING_JOINS_MAX, GROUPS_EXPIRED_PER_TICK_MAX,
+    GROUP_APPEND_BYTES_MAX, GROUP_APPEND_RECORDS_MAX, GROUP_GENERATION_BYTES_MAX,
+    GROUP_MEMBER_BYTES_MAX, GROUP_PENDING_JOINS_MAX, GROUPS_EXPIRED_PER_TICK_MAX,
 };
 use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicName, Uuid};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -327,4 +328,140 @@ fn a_thousand_members_take_one_generation_each_with_one_record() {
     assert!(world.waiting.is_empty());
     world.check_waiting();
     world.check_replay();
+}
+
+fn world_with(bytes_max: usize) -> World {
+    let mut world = World::new(quiet());
+    world.coordinator.memory = Rc::new(Memory::new(bytes_max));
+    world
+}
+
+fn is_out_of_memory(error: &GroupError) -> bool {
+    matches!(error, GroupError::OutOfMemory { .. })
+}
+
+/// Whether a commit was taken.
+fn is_committed(world: &mut World, commit: Commit) -> bool {
+    ask_commit(world, commit);
+    let told = settle(world);
+    let result = told.iter().find_map(|effect| match effect {
+        Effect::Reply { answer: Answer::Commit(result), .. } => Some(result),
+        _ => None,
+    });
+    match result.expect("a commit is answered") {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(is_out_of_memory(error), "{error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn commits_of_nobody_fill_the_memory_of_a_core_and_no_more() {
+    const MAX: usize = 1 << 20;
+    let mut world = world_with(MAX);
+    let metadata = "m".repeat(1_000);
+    let taken = (0..10_000)
+        .take_while(|n| is_committed(&mut world, commit(&format!("g{n}"), 2, &metadata)))
+        .count();
+    assert!((100..600).contains(&taken), "{taken}");
+    assert!(world.coordinator.memory.held() <= MAX);
+    world.check_waiting();
+    // What has a place is committed again, with a text that is no longer; nothing more is taken.
+    assert!(is_committed(&mut world, commit("g0", 2, &metadata)));
+    assert!(is_committed(&mut world, commit("g1", 2, "")));
+    assert!(!is_committed(&mut world, commit("g0", 8, &metadata)));
+    // What is deleted makes room.
+    let (now, reply) = (world.now(), world.reply_id());
+    let groups = (0..10).map(|n| GroupId::from(format!("g{n}").as_str())).collect();
+    world.coordinator.on_delete_groups(now, groups, reply, &mut world.effects);
+    settle(&mut world);
+    assert!(is_committed(&mut world, commit("new", 2, &metadata)));
+    world.check_waiting();
+    world.check_replay();
+}
+
+#[test]
+fn ids_given_out_fill_the_memory_of_a_core_until_they_expire() {
+    const MAX: usize = 1 << 20;
+    let mut world = world_with(MAX);
+    let client: Arc<str> = "c".repeat(10_000).into();
+    let ask = |world: &mut World, id: u64| {
+        let group = format!("g{}", id % 7);
+        let join = Join { joins_twice: true, client_id: client.clone(), ..join(&group, id) };
+        let told = ask_join(world, join);
+        refusal(&told).is_some_and(is_out_of_memory)
+    };
+    let given = (0..10_000).take_while(|id| !ask(&mut world, *id)).count();
+    assert!((50..150).contains(&given), "{given}");
+    assert!(world.coordinator.memory.held() <= MAX);
+    world.check_waiting();
+    world.clock = Duration::from_secs(60);
+    let now = world.now();
+    while world.coordinator.next_deadline().is_some_and(|at| at <= now.instant) {
+        world.coordinator.tick(now, &mut world.effects);
+    }
+    settle(&mut world);
+    assert!(!ask(&mut world, 10_000));
+    world.check_waiting();
+}
+
+#[test]
+fn members_fill_the_memory_of_a_core_and_those_that_are_there_join_again() {
+    const MAX: usize = 1 << 20;
+    let mut world = world_with(MAX);
+    let large = |group: &str, id| {
+        let mut join = join(group, id);
+        join.protocols[0].metadata = vec![0; 100_000].into();
+        join
+    };
+    let is_full = |told: &[Effect]| refusal(told).is_some_and(is_out_of_memory);
+    let mut static_ids = 0;
+    while static_ids < 100 {
+        let instance = Some(InstanceId::from(format!("i{static_ids}").as_str()));
+        if is_full(&ask_join(&mut world, Join { instance, ..large("g", static_ids) })) {
+            break;
+        }
+        static_ids += 1;
+    }
+    assert!((5..15).contains(&static_ids), "{static_ids}");
+    assert!(is_full(&ask_join(&mut world, large("other", 1_000))));
+    assert!(!world.coordinator.groups.contains_key("other"));
+    let instance = InstanceId::from("i0");
+    let member = world.coordinator.groups["g"].statics[&instance].clone();
+    let again = Join { member, instance: Some(instance), ..large("g", 2_000) };
+    let told = ask_join(&mut world, again);
+    assert!(!is_full(&told), "{told:?}");
+    world.check_waiting();
+}
+
+#[test]
+fn a_generation_that_assigns_too_much_is_refused_and_its_members_join_again() {
+    let mut world = World::new(quiet());
+    ask_join(&mut world, join("g", 1));
+    let now = world.now();
+    world.coordinator.tick(now, &mut world.effects);
+    settle(&mut world);
+    let member = world.coordinator.groups["g"].leader.clone().unwrap();
+    let sync = Sync {
+        group: GroupId::from("g"),
+        member: member.clone(),
+        instance: None,
+        generation: 1,
+        protocol_type: None,
+        protocol_name: None,
+        assignments: vec![(member, vec![0; GROUP_GENERATION_BYTES_MAX].into())],
+    };
+    let reply = world.reply_id();
+    world.coordinator.on_sync(now, sync, reply, &mut world.effects);
+    let told = settle(&mut world);
+    let error = told.iter().find_map(|effect| match effect {
+        Effect::Reply { answer: Answer::Sync(Err(error)), .. } => Some(error),
+        _ => None,
+    });
+    let Some(GroupError::GenerationTooLarge { bytes, max }) = error else { panic!("{told:?}") };
+    assert!(bytes > max && *max == GROUP_GENERATION_BYTES_MAX);
+    assert_eq!(world.coordinator.describe("g").unwrap().state, "PreparingRebalance");
+    world.check_waiting();
 }

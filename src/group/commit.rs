@@ -7,7 +7,7 @@ use super::effect::{Effects, ReplyId};
 use super::error::GroupError;
 use super::group::{Group, State};
 use super::inflight::Waiter;
-use super::offsets::CommittedOffset;
+use super::offsets::{CommittedOffset, OFFSET_BYTES, topic_bytes};
 use super::record::Change;
 use crate::limits::GROUPS_PER_COORDINATOR_MAX;
 use crate::model::{LeaderEpoch, PartitionIndex, Timestamp, TopicId};
@@ -15,6 +15,9 @@ use crate::model::{LeaderEpoch, PartitionIndex, Timestamp, TopicId};
 impl Coordinator {
     pub fn on_commit(&mut self, now: Now, commit: Commit, reply: ReplyId, effects: &mut Effects) {
         if let Err(error) = self.check_commit(now, &commit, effects) {
+            return effects.reply(reply, Answer::Commit(Err(error)));
+        }
+        if let Err(error) = self.check_room(self.growth_by_commit(&commit)) {
             return effects.reply(reply, Answer::Commit(Err(error)));
         }
         if self.groups.get(&commit.group).is_some_and(|group| group.is_dying) {
@@ -52,6 +55,23 @@ impl Coordinator {
             turn.renew(&group.id, member);
         }
         Ok(())
+    }
+
+    /// What a commit adds to what is held: offsets that have a place only cost their texts.
+    fn growth_by_commit(&self, commit: &Commit) -> usize {
+        let group = self.groups.get(&commit.group);
+        let own = if group.is_none() { Group::bytes_of(commit.group.as_str().len()) } else { 0 };
+        let topics = commit.topics.iter().map(|topic| {
+            let growth = |one: &CommitPartition| {
+                let found = group.and_then(|group| group.offsets.get(&topic.name, one.partition));
+                let before = found.map_or(0, |offset| OFFSET_BYTES + offset.metadata.len());
+                (OFFSET_BYTES + one.metadata.len()).saturating_sub(before)
+            };
+            let is_known = group.is_some_and(|group| group.offsets.has_topic(&topic.name));
+            let name = if is_known { 0 } else { topic_bytes(&topic.name) };
+            name + topic.partitions.iter().map(growth).sum::<usize>()
+        });
+        own + topics.sum::<usize>()
     }
 
     /// What each partition is told, and what the log gets.

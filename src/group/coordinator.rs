@@ -8,6 +8,7 @@ use super::error::{AppendError, GroupError};
 use super::group::{Group, State};
 use super::ids::GroupId;
 use super::inflight::{Flight, Inflight, Waiter};
+use super::memory::Memory;
 use super::rebalance::Turn;
 use super::record::{self, Change, RecordError};
 use super::settings::Settings;
@@ -15,6 +16,7 @@ use crate::base::Instant;
 use crate::limits::{GROUP_DEADLINES_PER_TICK_MAX, GROUP_MEMBERS_MAX, GROUPS_BEGUN_PER_TICK_MAX};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Groups as a state machine. `on_*` takes a command and says what is to be done; each `ReplyId` is
@@ -22,6 +24,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Coordinator {
     pub(super) settings: Settings,
+    /// Of all coordinators of the core.
+    pub(super) memory: Rc<Memory>,
     pub(super) groups: BTreeMap<GroupId, Box<Group>>,
     pub(super) deadlines: Deadlines,
     pub(super) inflight: Inflight,
@@ -32,7 +36,7 @@ pub struct Coordinator {
     pub(super) expiry_at: Option<GroupId>,
     is_loaded: bool,
     /// Of which group on the sessions of a loaded log's members are still to begin.
-    sessions_alarm: Alarm,
+    pub(super) sessions_alarm: Alarm,
     sessions_at: Option<GroupId>,
 }
 
@@ -52,10 +56,12 @@ pub struct Counts {
 }
 
 impl Coordinator {
-    /// A coordinator that knows nothing yet: the log is replayed into it.
-    pub fn new(settings: Settings) -> Self {
+    /// A coordinator that knows nothing yet: the log is replayed into it. Its groups count as part of
+    /// what the core's groups hold.
+    pub fn new(settings: Settings, memory: Rc<Memory>) -> Self {
         Self {
             settings,
+            memory,
             groups: BTreeMap::new(),
             deadlines: Deadlines::default(),
             inflight: Inflight::default(),
@@ -141,6 +147,7 @@ impl Coordinator {
                 Wake::Sync(_) => group.on_sync_alarm(&mut turn),
                 Wake::Expiry | Wake::Sessions => None,
             };
+            self.recharge(id);
         }
     }
 
@@ -218,9 +225,11 @@ impl Coordinator {
                 }
             }
             Waiter::Replaced(replaced) => {
-                if let Some(group) = groups.get_mut(&replaced.group) {
+                let id = replaced.group.clone();
+                if let Some(group) = groups.get_mut(&id) {
                     group.on_replace_failed(&mut turn, *replaced, error);
                 }
+                self.recharge(&id);
             }
             Waiter::Created(id) => {
                 if let Some(group) = groups.get_mut(&id) {
@@ -229,6 +238,7 @@ impl Coordinator {
                         groups.remove(&id);
                     }
                 }
+                self.recharge(&id);
             }
             Waiter::Deleted(id) => {
                 if let Some(group) = groups.get_mut(&id) {
@@ -261,7 +271,7 @@ impl Coordinator {
                 waiter.refuse(&error, effects);
             }
         }
-        *self = Self::new(self.settings.clone());
+        *self = Self::new(self.settings.clone(), Rc::clone(&self.memory));
     }
 
     pub fn counts(&self) -> Counts {
@@ -292,10 +302,12 @@ impl Coordinator {
                 // Committed without a group: a group that only holds offsets.
                 let group = group.or_insert_with_key(|id| Box::new(Group::new(id.clone(), None)));
                 group.offsets.put(topic, partition, offset);
+                group.recharge(&self.memory);
             }
             Change::Offset { group, topic, partition, committed: None } => {
                 if let Some(group) = self.groups.get_mut(&group) {
                     group.offsets.remove(&topic, partition);
+                    group.recharge(&self.memory);
                 }
             }
             Change::Group { group: id, value: Some(value) } => {
@@ -305,6 +317,7 @@ impl Coordinator {
                     group.load(&record::parse_group_value(&id, &value)?);
                 }
                 group.durable = Some(value);
+                group.recharge(&self.memory);
             }
             Change::Group { group: id, value: None } => self.forget(&id),
         }
@@ -318,9 +331,22 @@ impl Coordinator {
         group.cancel_alarms(&mut self.deadlines);
         if !group.offsets.is_empty() {
             let mut rest = Group::new(id.clone(), None);
-            rest.offsets = group.offsets;
+            rest.offsets = std::mem::take(&mut group.offsets);
+            rest.recharge(&self.memory);
             self.groups.insert(id.clone(), Box::new(rest));
         }
+    }
+
+    /// Charges a group, if it is there, with what it holds now.
+    pub(super) fn recharge(&mut self, id: &GroupId) {
+        if let Some(group) = self.groups.get_mut(id) {
+            group.recharge(&self.memory);
+        }
+    }
+
+    /// Whether so much more may be held.
+    pub(super) fn check_room(&self, wanted: usize) -> Result<(), GroupError> {
+        check_room(&self.memory, wanted)
     }
 
     /// The groups, and all else for one of them to do something with.
@@ -338,4 +364,11 @@ impl Coordinator {
         };
         (&mut self.groups, turn)
     }
+}
+
+pub(super) fn check_room(memory: &Memory, wanted: usize) -> Result<(), GroupError> {
+    if memory.has_room(wanted) {
+        return Ok(());
+    }
+    Err(GroupError::OutOfMemory { held: memory.held(), max: memory.max(), wanted })
 }

@@ -59,6 +59,19 @@ pub enum GroupError {
     /// COORDINATOR_NOT_AVAILABLE. Ours: Kafka has no such bound.
     #[error("the coordinator has its {max} groups: no more are taken")]
     TooManyGroups { max: usize },
+    /// UNKNOWN_SERVER_ERROR, as Kafka where a generation does not fit a batch of the offsets topic.
+    #[error(
+        "the generation takes {bytes} bytes with what its members said and were assigned, {max} are \
+         allowed: assign less at once, or have fewer members in the group"
+    )]
+    GenerationTooLarge { bytes: usize, max: usize },
+    /// COORDINATOR_NOT_AVAILABLE. Ours: Kafka has no such bound.
+    #[error(
+        "the groups of this core hold {held} of {max} bytes, and {wanted} more were asked for: what \
+         is there goes on, new members, groups and offsets are not taken until groups that nobody \
+         needs are deleted"
+    )]
+    OutOfMemory { held: usize, max: usize, wanted: usize },
     /// The records that the answer waited for were not written.
     #[error("not written: {0}")]
     Append(#[from] AppendError),

@@ -5,6 +5,7 @@ use super::world::World;
 use super::*;
 use crate::base::Instant;
 use crate::model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicName, Uuid};
+use std::rc::Rc;
 use std::time::Duration;
 
 const GROUP_KEY: &[u8] = b"\0\x02\0\x01g";
@@ -123,7 +124,7 @@ fn records_are_kafkas_to_the_byte() {
 
 #[test]
 fn a_log_of_kafkas_is_read() {
-    let mut coordinator = Coordinator::new(Settings::default());
+    let mut coordinator = Coordinator::new(Settings::default(), Rc::default());
     for (key, value) in [(GROUP_KEY, CREATED), (GROUP_KEY, STABLE), (OFFSET_KEY, OFFSET)] {
         coordinator.replay(key, Some(value)).unwrap();
     }
@@ -148,7 +149,7 @@ fn a_log_of_kafkas_is_read() {
 
 #[test]
 fn older_versions_of_values_are_read() {
-    let mut coordinator = Coordinator::new(Settings::default());
+    let mut coordinator = Coordinator::new(Settings::default(), Rc::default());
     let offsets: [(&[u8], &[u8]); 4] = [
         (b"\0\0\0\x01g\0\x01t\0\0\0\0", b"\0\0\0\0\0\0\0\0\0\x05\0\x01n\0\0\0\0\0\0\0\x09"),
         (
@@ -186,7 +187,7 @@ fn older_versions_of_values_are_read() {
 
 #[test]
 fn records_of_other_protocols_are_kept_as_they_are() {
-    let mut coordinator = Coordinator::new(Settings::default());
+    let mut coordinator = Coordinator::new(Settings::default(), Rc::default());
     for version in [3, 5, 8, 16, 30] {
         coordinator.replay(&[0, version, 1, 2], Some(&[9, version])).unwrap();
     }
@@ -206,7 +207,7 @@ fn damaged_records_are_refused_or_read_and_never_more() {
             for flip in [1, 0x10, 0x80, 0xff] {
                 let mut bytes = [key, value].concat();
                 bytes[place] ^= flip;
-                let mut coordinator = Coordinator::new(Settings::default());
+                let mut coordinator = Coordinator::new(Settings::default(), Rc::default());
                 let (key, value) = bytes.split_at(key.len());
                 if coordinator.replay(key, Some(value)).is_ok() {
                     coordinator.on_loaded(at(0), &mut Effects::new());
@@ -215,17 +216,22 @@ fn damaged_records_are_refused_or_read_and_never_more() {
             }
         }
         for end in 0..value.len() {
-            let mut coordinator = Coordinator::new(Settings::default());
+            let mut coordinator = Coordinator::new(Settings::default(), Rc::default());
             assert!(coordinator.replay(key, Some(&value[..end])).is_err(), "{end} of {value:?}");
             assert_eq!(coordinator.counts(), Counts::default());
         }
         for end in 0..key.len() {
-            assert!(Coordinator::new(Settings::default()).replay(&key[..end], None).is_err());
+            assert!(
+                Coordinator::new(Settings::default(), Rc::default())
+                    .replay(&key[..end], None)
+                    .is_err()
+            );
         }
     }
     // One member twice.
     let twice = b"\0\0\0\x01x\0\0\0\x03\0\x01r\0\x01m\0\0\0\x02\
         \0\x01m\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01m\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    let refused = Coordinator::new(Settings::default()).replay(GROUP_KEY, Some(twice));
+    let refused =
+        Coordinator::new(Settings::default(), Rc::default()).replay(GROUP_KEY, Some(twice));
     assert_eq!(refused, Err(RecordError::Members { group: GroupId::from("g") }));
 }

@@ -7,7 +7,9 @@ use super::effect::ReplyId;
 use super::error::GroupError;
 use super::ids::{GroupId, InstanceId, MemberId};
 use super::member::Member;
+use super::memory::Charge;
 use super::offsets::Offsets;
+use super::pending::Pending;
 use super::record;
 use super::subscription::{self, CONSUMER};
 use crate::model::{Timestamp, TopicName};
@@ -70,7 +72,7 @@ pub(super) struct Group {
     pub members: BTreeMap<MemberId, Box<Member>>,
     pub statics: BTreeMap<InstanceId, MemberId>,
     /// Ids given out that nobody has joined with yet (KIP-394).
-    pub pending: BTreeMap<MemberId, Alarm>,
+    pub pending: Pending,
     /// Members that have not sent their SyncGroup in this generation.
     pub unsynced: BTreeSet<MemberId>,
     /// Members whose JoinGroup waits.
@@ -89,6 +91,9 @@ pub(super) struct Group {
     pub durable: Option<Arc<[u8]>>,
     /// Its tombstone is under way.
     pub is_dying: bool,
+    /// Of the members, about.
+    pub members_bytes: usize,
+    pub charge: Charge,
 }
 
 impl Group {
@@ -105,7 +110,7 @@ impl Group {
             changed_at,
             members: BTreeMap::new(),
             statics: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            pending: Pending::default(),
             unsynced: BTreeSet::new(),
             joining_count: 0,
             protocol_counts: BTreeMap::new(),
@@ -117,6 +122,8 @@ impl Group {
             offsets: Offsets::default(),
             durable: None,
             is_dying: false,
+            members_bytes: 0,
+            charge: Charge::default(),
         }
     }
 
@@ -194,6 +201,7 @@ impl Group {
             assert!(before.is_none());
         }
         self.count_protocols(&member.protocols, true);
+        self.members_bytes += member.bytes();
         self.joining_count += usize::from(member.joining.is_some());
         self.leader.get_or_insert_with(|| member.id.clone());
         let before = self.members.insert(member.id.clone(), Box::new(member));
@@ -205,6 +213,7 @@ impl Group {
     pub fn take(&mut self, id: &MemberId) -> Option<Box<Member>> {
         let member = self.members.remove(id)?;
         self.count_protocols(&member.protocols, false);
+        self.members_bytes -= member.bytes();
         self.joining_count -= usize::from(member.joining.is_some());
         if let Some(instance) = &member.instance {
             self.statics.remove(instance);
@@ -236,7 +245,9 @@ impl Group {
     pub fn replace_protocols(&mut self, id: &MemberId, protocols: Vec<Protocol>) {
         self.count_protocols(&protocols, true);
         let member = self.members.get_mut(id).expect("the caller has found it");
+        self.members_bytes -= member.bytes();
         let before = std::mem::replace(&mut member.protocols, protocols);
+        self.members_bytes += member.bytes();
         self.count_protocols(&before, false);
     }
 
@@ -252,7 +263,9 @@ impl Group {
         if self.unsynced.remove(before) {
             self.unsynced.insert(after.clone());
         }
+        self.members_bytes -= member.bytes();
         member.id = after.clone();
+        self.members_bytes += member.bytes();
         self.members.insert(after, member);
     }
 
@@ -306,7 +319,7 @@ impl Group {
     pub fn cancel_alarms(&mut self, deadlines: &mut Deadlines) {
         let members = self.members.values_mut().map(|member| &mut member.alarm);
         let own = [&mut self.join_alarm, &mut self.sync_alarm];
-        for alarm in members.chain(self.pending.values_mut()).chain(own) {
+        for alarm in members.chain(self.pending.alarms()).chain(own) {
             deadlines.cancel(alarm);
         }
     }

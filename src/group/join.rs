@@ -8,7 +8,7 @@ use super::error::GroupError;
 use super::group::{Group, State};
 use super::ids::MemberId;
 use super::inflight::{Replaced, Waiter};
-use super::member::Member;
+use super::member::{Member, protocols_bytes};
 use super::rebalance::Turn;
 use super::record::Change;
 use crate::limits::{
@@ -42,12 +42,20 @@ impl Coordinator {
             let error = GroupError::TooManyGroups { max: GROUPS_PER_COORDINATOR_MAX };
             return refuse(effects, reply, join.member, error);
         }
+        if let Err(error) = self.check_room(self.growth_by_join(&join)) {
+            return refuse(effects, reply, join.member, error);
+        }
+        self.join(now, &join, is_new, reply, effects);
+        self.recharge(&join.group);
+    }
+
+    fn join(&mut self, now: Now, join: &Join, is_new: bool, reply: ReplyId, effects: &mut Effects) {
         let (groups, mut turn) = self.split(now, effects);
         let id = &join.group;
         let group = groups
             .entry(id.clone())
             .or_insert_with(|| Box::new(Group::new(id.clone(), Some(now.timestamp))));
-        group.on_join(&mut turn, &join, reply);
+        group.on_join(&mut turn, join, reply);
         if !is_new {
             return;
         }
@@ -77,6 +85,23 @@ impl Coordinator {
             return Err(GroupError::MemberTooLarge { bytes, max: GROUP_MEMBER_BYTES_MAX });
         }
         Ok(())
+    }
+}
+
+impl Coordinator {
+    /// What a join adds to what is held, at most: nothing where a member says no more than before.
+    fn growth_by_join(&self, join: &Join) -> usize {
+        let group = self.groups.get(&join.group);
+        let said = protocols_bytes(&join.protocols);
+        if let Some(member) = group.and_then(|group| group.members.get(&join.member)) {
+            return said.saturating_sub(protocols_bytes(&member.protocols));
+        }
+        // Its id has the name of its client or instance; it is kept with each deadline, too.
+        const FIXED: usize = 512;
+        let instance = join.instance.as_ref().map_or(0, |instance| instance.as_str().len());
+        let texts = 2 * join.client_id.len() + 2 * instance + join.client_host.len();
+        let own = if group.is_none() { Group::bytes_of(join.group.as_str().len()) } else { 0 };
+        own + FIXED + texts + said
     }
 }
 
@@ -140,7 +165,7 @@ impl Group {
         }
         let patience = Duration::from_millis(u64::try_from(join.session_timeout_ms).unwrap_or(0));
         let due = turn.now.instant + patience;
-        let alarm = self.pending.entry(id.clone()).or_default();
+        let alarm = self.pending.give_out(&id);
         turn.deadlines
             .set(alarm, due, || super::deadlines::Wake::Member(self.id.clone(), id.clone()));
         refuse(turn.effects, reply, id, GroupError::MemberIdRequired);
@@ -148,7 +173,7 @@ impl Group {
 
     fn join_known(&mut self, turn: &mut Turn<'_>, join: &Join, reply: ReplyId) {
         let id = &join.member;
-        if self.pending.contains_key(id) {
+        if self.pending.contains(id) {
             if join.instance.is_some() {
                 return refuse(turn.effects, reply, MemberId::none(), GroupError::StaticPending);
             }

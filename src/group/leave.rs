@@ -14,6 +14,12 @@ impl Coordinator {
         if leave.group.is_empty() {
             return effects.reply(reply, Answer::Leave(Err(GroupError::EmptyGroupId)));
         }
+        let id = leave.group.clone();
+        self.leave(now, leave, reply, effects);
+        self.recharge(&id);
+    }
+
+    fn leave(&mut self, now: Now, leave: Leave, reply: ReplyId, effects: &mut Effects) {
         let (groups, mut turn) = self.split(now, effects);
         let Some(group) = groups.get_mut(&leave.group) else {
             let left = leave.members.into_iter().map(|leaver| {

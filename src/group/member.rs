@@ -53,6 +53,16 @@ impl Member {
         Duration::from_millis(u64::try_from(self.rebalance_timeout_ms).unwrap_or(0))
     }
 
+    /// Bytes of it, about; assignments are counted with the group's generation.
+    pub fn bytes(&self) -> usize {
+        // Its places in maps, in the list of protocols and among the deadlines.
+        const PLACES: usize = 256;
+        let texts = [self.id.as_str(), &self.client_id, &self.client_host];
+        let texts: usize = texts.iter().map(|text| text.len()).sum();
+        let instance = self.instance.as_ref().map_or(0, |instance| instance.as_str().len());
+        size_of::<Self>() + PLACES + texts + instance + protocols_bytes(&self.protocols)
+    }
+
     /// What it says of itself in the group's protocol; empty where it does not know it.
     pub fn metadata(&self, protocol: &str) -> &[u8] {
         let found = self.protocols.iter().find(|known| &*known.name == protocol);
@@ -69,4 +79,11 @@ impl Member {
     pub fn is_excused(&self) -> bool {
         !self.is_new && (self.joining.is_some() || self.syncing.is_some())
     }
+}
+
+/// Bytes of what a member says of itself, about.
+pub(super) fn protocols_bytes(protocols: &[Protocol]) -> usize {
+    // The counts of two shared texts.
+    const EACH: usize = size_of::<Protocol>() + 32;
+    protocols.iter().map(|one| EACH + one.name.len() + one.metadata.len()).sum()
 }

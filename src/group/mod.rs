@@ -38,7 +38,9 @@ mod inflight;
 mod join;
 mod leave;
 mod member;
+mod memory;
 mod offsets;
+mod pending;
 mod placement;
 #[cfg(test)]
 mod property;
@@ -65,6 +67,7 @@ pub use coordinator::{Coordinator, Counts};
 pub use effect::{AppendToken, Effect, Effects, Failure, Notice, ReplyId};
 pub use error::{AppendError, GroupError};
 pub use ids::{GroupId, InstanceId, MemberId};
+pub use memory::Memory;
 pub use placement::partition_of;
 pub use record::{Record, RecordError};
 pub use settings::Settings;

@@ -2,6 +2,7 @@
 
 use crate::model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,16 @@ impl CommittedOffset {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Offsets {
     topics: BTreeMap<TopicName, Vec<(PartitionIndex, CommittedOffset)>>,
+    bytes: usize,
+}
+
+/// Bytes of an offset without its text.
+pub(super) const OFFSET_BYTES: usize = size_of::<(PartitionIndex, CommittedOffset)>();
+
+/// Bytes of a topic without its offsets, about: most groups have few, so a leaf of the map has one.
+pub(super) fn topic_bytes(name: &TopicName) -> usize {
+    const LEAF: usize = 512;
+    LEAF + name.as_str().len()
 }
 
 impl Offsets {
@@ -37,10 +48,22 @@ impl Offsets {
     }
 
     pub fn put(&mut self, topic: TopicName, partition: PartitionIndex, offset: CommittedOffset) {
-        let partitions = self.topics.entry(topic).or_default();
+        let Self { topics, bytes } = self;
+        *bytes += offset.metadata.len();
+        let partitions = match topics.entry(topic) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                *bytes += topic_bytes(entry.key());
+                entry.insert(Vec::new())
+            }
+        };
         match partitions.binary_search_by_key(&partition, |(index, _)| *index) {
-            Ok(place) => partitions[place].1 = offset,
+            Ok(place) => {
+                *bytes -= partitions[place].1.metadata.len();
+                partitions[place].1 = offset;
+            }
             Err(place) => {
+                *bytes += OFFSET_BYTES;
                 // One partition is common: no room for more is made before more come.
                 partitions.reserve_exact(if partitions.len() < 4 {
                     1
@@ -55,15 +78,32 @@ impl Offsets {
     pub fn remove(&mut self, topic: &TopicName, partition: PartitionIndex) {
         let Some(partitions) = self.topics.get_mut(topic) else { return };
         if let Ok(place) = partitions.binary_search_by_key(&partition, |(index, _)| *index) {
-            partitions.remove(place);
+            let (_, offset) = partitions.remove(place);
+            self.bytes -= OFFSET_BYTES + offset.metadata.len();
         }
         if partitions.is_empty() {
             self.topics.remove(topic);
+            self.bytes -= topic_bytes(topic);
         }
     }
 
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty()
+    }
+
+    /// About.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    #[cfg(test)]
+    pub fn bytes_anew(&self) -> usize {
+        let topics: usize = self.topics.keys().map(topic_bytes).sum();
+        topics + self.iter().map(|(_, _, one)| OFFSET_BYTES + one.metadata.len()).sum::<usize>()
+    }
+
+    pub fn has_topic(&self, name: &TopicName) -> bool {
+        self.topics.contains_key(name)
     }
 
     pub fn count(&self) -> usize {
@@ -136,5 +176,6 @@ mod tests {
             offsets.remove(&topic, PartitionIndex(partition));
         }
         assert!(offsets.is_empty());
+        assert_eq!(offsets.bytes(), 0);
     }
 }

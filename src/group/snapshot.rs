@@ -136,6 +136,7 @@ mod tests {
     use super::*;
     use crate::group::Settings;
     use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
+    use std::rc::Rc;
 
     fn change(group: &str, topic: &str, partition: i32, offset: Option<i64>) -> Change {
         let committed = offset.map(|offset| super::super::offsets::CommittedOffset {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     fn coordinator() -> Coordinator {
-        let mut coordinator = Coordinator::new(Settings::default());
+        let mut coordinator = Coordinator::new(Settings::default(), Rc::default());
         coordinator.replay(&[0, 9, 1], Some(b"foreign")).unwrap();
         for group in ["a", "b", "c"] {
             for (topic, partition) in [("t", 0), ("t", 3), ("u", 1)] {

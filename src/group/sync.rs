@@ -2,15 +2,18 @@
 
 use super::answer::{Answer, Synced};
 use super::command::{Heartbeat, Now, Sync};
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, check_room};
 use super::effect::{Effects, ReplyId};
 use super::error::GroupError;
 use super::group::{Group, State};
 use super::ids::MemberId;
 use super::inflight::Waiter;
+use super::memory::Memory;
 use super::rebalance::Turn;
 use super::record::Change;
+use crate::limits::GROUP_GENERATION_BYTES_MAX;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 impl Coordinator {
@@ -18,9 +21,14 @@ impl Coordinator {
         if sync.group.is_empty() {
             return effects.reply(reply, Answer::Sync(Err(GroupError::EmptyGroupId)));
         }
+        let memory = Rc::clone(&self.memory);
         let (groups, mut turn) = self.split(now, effects);
         let result = match groups.get_mut(&sync.group) {
-            Some(group) if group.state != State::Empty => group.on_sync(&mut turn, sync, reply),
+            Some(group) if group.state != State::Empty => {
+                let result = group.on_sync(&mut turn, &memory, sync, reply);
+                group.recharge(&memory);
+                result
+            }
             _ => Err(GroupError::UnknownMember { member: sync.member }),
         };
         if let Some(result) = result.transpose() {
@@ -70,6 +78,7 @@ impl Group {
     fn on_sync(
         &mut self,
         turn: &mut Turn<'_>,
+        memory: &Memory,
         sync: Sync,
         reply: ReplyId,
     ) -> Result<Option<Synced>, GroupError> {
@@ -94,7 +103,13 @@ impl Group {
                     turn.effects.reply(before, Answer::Sync(error));
                 }
                 if self.is_leader(&id) {
-                    self.append_assignments(turn, sync.assignments.into_iter().collect());
+                    match self.check_assignments(memory, &sync.assignments) {
+                        Ok(()) => {
+                            self.append_assignments(turn, sync.assignments.into_iter().collect());
+                        }
+                        // As one that could not be written: everyone is told, and joins again.
+                        Err(error) => _ = self.on_assign_failed(turn, sync.generation, &error),
+                    }
                 }
                 Ok(None)
             }
@@ -107,6 +122,23 @@ impl Group {
                 }))
             }
         }
+    }
+
+    /// A generation is one record, with what each member said of itself and was assigned.
+    fn check_assignments(
+        &self,
+        memory: &Memory,
+        assignments: &[(MemberId, Arc<[u8]>)],
+    ) -> Result<(), GroupError> {
+        let protocol = self.protocol.as_deref().unwrap_or_default();
+        let said = self.members.values().map(|member| member.metadata(protocol).len());
+        let assigned = assignments.iter().map(|(_, assignment)| assignment.len());
+        let (bytes, max) = (said.chain(assigned).sum(), GROUP_GENERATION_BYTES_MAX);
+        if bytes > max {
+            return Err(GroupError::GenerationTooLarge { bytes, max });
+        }
+        let before = self.durable.as_ref().map_or(0, |value| value.len());
+        check_room(memory, 2 * bytes.saturating_sub(before))
     }
 
     fn mark_synced(&mut self, turn: &mut Turn<'_>, member: &MemberId) {

@@ -9,6 +9,7 @@ use super::*;
 use crate::base::Instant;
 use crate::model::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(super) struct World {
@@ -28,7 +29,7 @@ pub(super) struct World {
 impl World {
     pub fn new(settings: Settings) -> Self {
         let mut world = Self {
-            coordinator: Coordinator::new(settings.clone()),
+            coordinator: Coordinator::new(settings.clone(), Rc::default()),
             effects: Effects::new(),
             log: Vec::new(),
             appends: VecDeque::new(),
@@ -101,12 +102,12 @@ impl World {
 
     /// What a start would come to, from the log and from the smallest set of records.
     pub fn check_replay(&self) {
-        let mut from_log = Coordinator::new(self.settings.clone());
+        let mut from_log = Coordinator::new(self.settings.clone(), Rc::default());
         for record in &self.log {
             from_log.replay(&record.key, record.value.as_deref()).unwrap();
         }
         let live: Vec<Record> = self.coordinator.live_records().collect();
-        let mut from_live = Coordinator::new(self.settings.clone());
+        let mut from_live = Coordinator::new(self.settings.clone(), Rc::default());
         for record in &live {
             from_live.replay(&record.key, record.value.as_deref()).unwrap();
         }
@@ -128,7 +129,7 @@ impl World {
     /// Starts again from the log.
     pub fn restart(&mut self) {
         self.coordinator.unload(&mut self.effects);
-        let mut coordinator = Coordinator::new(self.settings.clone());
+        let mut coordinator = Coordinator::new(self.settings.clone(), Rc::default());
         for record in &self.log {
             coordinator.replay(&record.key, record.value.as_deref()).unwrap();
         }
@@ -143,6 +144,7 @@ impl World {
         let coordinator = &self.coordinator;
         let mut known: BTreeSet<ReplyId> = BTreeSet::new();
         let mut alarms = usize::from(coordinator.deadlines.is_set(&coordinator.expiry_alarm));
+        alarms += usize::from(coordinator.deadlines.is_set(&coordinator.sessions_alarm));
         for waiter in coordinator.inflight.waiters() {
             if let Waiter::Reply(to, _)
             | Waiter::Fetch(to, _)
@@ -159,6 +161,20 @@ impl World {
         let waiting: BTreeSet<ReplyId> = self.waiting.keys().copied().collect();
         assert_eq!(known, waiting);
         assert_eq!(coordinator.inflight.len(), self.appends.len());
+        self.check_memory();
+    }
+
+    /// What is counted as it changes is what there is.
+    fn check_memory(&self) {
+        let mut all = 0;
+        for group in self.coordinator.groups.values() {
+            let members: usize = group.members.values().map(|member| member.bytes()).sum();
+            assert_eq!(group.members_bytes, members, "{group:?}");
+            assert_eq!(group.offsets.bytes(), group.offsets.bytes_anew(), "{group:?}");
+            assert_eq!(group.pending.is_empty(), group.pending.bytes() == 0, "{group:?}");
+            all += group.bytes();
+        }
+        assert_eq!(self.coordinator.memory.held(), all, "every change is charged");
     }
 }
 
@@ -196,7 +212,7 @@ fn check_group(coordinator: &Coordinator, group: &Group, known: &mut BTreeSet<Re
         }
     }
     assert_eq!(joining, group.joining_count);
-    for alarm in group.pending.values() {
+    for alarm in group.pending.all_alarms() {
         assert!(is_set(alarm));
         alarms += 1;
     }

@@ -60,11 +60,16 @@ fn bad_batch(offset: Offset, reason: impl std::fmt::Display) -> LoadError {
     LoadError::Batch { offset, reason: reason.to_string() }
 }
 
+fn coordinator(shard: &Shard) -> Coordinator {
+    let memory = Rc::clone(&shard.groups.borrow().memory);
+    Coordinator::new(settings(shard), memory)
+}
+
 impl Host {
     /// Loads the coordinator: at once where the log is empty, else in turn with the others.
     pub(super) fn load(self: &Rc<Self>, shard: &Rc<Shard>) {
         if self.partition.start_offset() == self.partition.high_watermark() {
-            return self.begin(shard, Coordinator::new(settings(shard)));
+            return self.begin(shard, coordinator(shard));
         }
         let (host, shard) = (Rc::clone(self), Rc::clone(shard));
         shard.core().clone().spawn(async move {
@@ -119,7 +124,7 @@ impl Host {
 
     async fn replay(&self, shard: &Rc<Shard>) -> Result<Replay, LoadError> {
         let core = shard.core();
-        let mut replay = Replay::new(Coordinator::new(settings(shard)));
+        let mut replay = Replay::new(coordinator(shard));
         let bytes_max = (shard.facts.config.groups.load_bytes as usize).min(GROUP_LOAD_BYTES_MAX);
         let (mut next, end) = (self.partition.start_offset(), self.partition.high_watermark());
         let mut progress = Progress::new(core);
@@ -288,7 +293,7 @@ mod tests {
     const PRODUCER: (ProducerId, ProducerEpoch) = (ProducerId(7), ProducerEpoch(0));
 
     fn replay() -> Replay {
-        Replay::new(Coordinator::new(Settings::default()))
+        Replay::new(Coordinator::new(Settings::default(), Rc::default()))
     }
 
     /// Takes batches without a core; gives the offset behind them, and how often others had a turn.

@@ -10,7 +10,7 @@ use crate::broker::call::{Call, Reply};
 use crate::broker::letter::Letter;
 use crate::broker::partition::Partition;
 use crate::controller::Topic;
-use crate::group::{DeletedTopic, ListFilter, ListedGroup};
+use crate::group::{DeletedTopic, ListFilter, ListedGroup, Memory};
 use crate::runtime::sync::{self, Gate, promise};
 use std::rc::Rc;
 
@@ -20,6 +20,8 @@ pub struct Groups {
     pub(super) hosts: FastMap<Place, Rc<Host>>,
     /// Those with something to append, staged at the end of the turn.
     pub(super) dirty: Vec<Rc<Host>>,
+    /// What all their groups hold.
+    pub(super) memory: Rc<Memory>,
     /// One after the other loads.
     pub(super) load_gate: Rc<Gate>,
     /// One after the other is written anew.
