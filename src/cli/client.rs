@@ -15,7 +15,8 @@ use crate::protocol::write::metadata::MetadataRequestTopic;
 use crate::protocol::write::produce::{PartitionProduceData, TopicProduceData};
 use crate::protocol::write::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    ProduceRequest,
 };
 use crate::protocol::{ApiKey, ProtocolError, RecordsGap, Request};
 use crate::runtime::clock;
@@ -339,6 +340,31 @@ impl Client {
         let view = answer.view();
         accepted(ApiKey::InitProducerId, "a producer", view.error_code, None)?;
         Ok((ProducerId(view.producer_id), ProducerEpoch(view.producer_epoch)))
+    }
+
+    /// Waits until a group's coordinator is known, for which the broker may make a topic.
+    pub fn await_coordinator(&mut self, group: &str, timeout: Duration) -> Result<(), ClientError> {
+        let give_up = clock::monotonic() + timeout;
+        loop {
+            match self.find_coordinator(group) {
+                Err(error) if error.is_retriable() && clock::monotonic() < give_up => {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn find_coordinator(&mut self, group: &str) -> Result<(), ClientError> {
+        let request = FindCoordinatorRequest {
+            key: group.into(),
+            key_type: 0,
+            coordinator_keys: vec![group.into()],
+        };
+        let answer = self.call(&request, &[])?;
+        let view = answer.view();
+        let found = view.coordinators.first().map_or(view.error_code, |found| found.error_code);
+        accepted(ApiKey::FindCoordinator, group, found, None)
     }
 
     /// The id of a topic, kept from an earlier answer or asked for.

@@ -16,12 +16,16 @@ const HEAD_BYTES: usize = 1024;
 pub enum Kind {
     Produce { version: i16 },
     Fetch { version: i16 },
+    Heartbeat { version: i16 },
+    OffsetCommit { version: i16 },
+    OffsetFetch { version: i16 },
 }
 
 /// A stream of answers, cut where they end.
 #[derive(Debug)]
 pub struct Answers {
-    kind: Kind,
+    /// What the answers are answers to, in turn.
+    kinds: Vec<Kind>,
     /// Size and head of the answer under way, where it did not come in one piece.
     held: Vec<u8>,
     /// Bytes of the answer under way that are not looked at and still to come.
@@ -35,13 +39,16 @@ pub struct Answers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Good {
     pub correlation_id: i32,
+    /// Which of the kinds it is.
+    pub kind_index: usize,
     /// Bytes of records in it, for a fetch.
     pub records_bytes: usize,
 }
 
 impl Answers {
-    pub fn new(kind: Kind) -> Self {
-        Self { kind, held: Vec::new(), skip: 0, current: None, count: 0 }
+    pub fn new(kinds: Vec<Kind>) -> Self {
+        assert!(!kinds.is_empty());
+        Self { kinds, held: Vec::new(), skip: 0, current: None, count: 0 }
     }
 
     /// Answers seen to their end.
@@ -117,17 +124,30 @@ impl Answers {
     ) -> Result<(), LoadError> {
         let (size, body) = head.split_first_chunk::<FRAME_SIZE_LEN>().expect("`wanted` said so");
         let size = frame::frame_size(*size, ANSWER_BYTES_MAX).map_err(|e| self.unreadable(e))?;
-        let (good, code) = match self.kind {
+        let kind_index = (self.count % self.kinds.len() as u64) as usize;
+        let kind = self.kinds[kind_index];
+        let Seen { correlation_id, code, found } = match kind {
             Kind::Produce { version } => produced(body, version),
             Kind::Fetch { version } => fetched(body, version),
+            Kind::Heartbeat { version } => heard(body, version),
+            Kind::OffsetCommit { version } => committed(body, version),
+            Kind::OffsetFetch { version } => fetched_offsets(body, version),
         }
         .map_err(|e| self.unreadable(e))?;
         if code != 0 {
             return Err(LoadError::Refused { answer: self.count, code });
         }
-        if good.records_bytes == 0 && matches!(self.kind, Kind::Fetch { .. }) {
-            return Err(LoadError::Empty { answer: self.count });
+        match kind {
+            Kind::Fetch { .. } if found == 0 => {
+                return Err(LoadError::Empty { answer: self.count });
+            }
+            Kind::OffsetFetch { .. } if found == 0 => {
+                return Err(LoadError::NoOffset { answer: self.count });
+            }
+            _ => {}
         }
+        let records_bytes = if matches!(kind, Kind::Fetch { .. }) { found } else { 0 };
+        let good = Good { correlation_id, kind_index, records_bytes };
         self.skip = size - body.len().min(size);
         if self.skip == 0 {
             return self.end(good, done);
@@ -151,18 +171,65 @@ impl Answers {
     }
 }
 
-/// The first error code of a produce answer, which fits into a head.
-fn produced(body: &[u8], version: i16) -> Result<(Good, i16), ProtocolError> {
+/// What the head of an answer says.
+struct Seen {
+    correlation_id: i32,
+    /// The first code that tells of an error, else 0.
+    code: i16,
+    /// Bytes of records, or offsets.
+    found: usize,
+}
+
+fn first_error(mut codes: impl Iterator<Item = i16>) -> i16 {
+    codes.find(|code| *code != 0).unwrap_or(0)
+}
+
+/// A produce answer, which fits into a head.
+fn produced(body: &[u8], version: i16) -> Result<Seen, ProtocolError> {
     let mut reader = Reader::one(body);
     let correlation_id = frame::answer_header(&mut reader, ApiKey::Produce, version)?;
     let answer = read::ProduceResponse::parse(reader, version)?;
-    let mut partitions = answer.responses.iter().flat_map(|topic| topic.partition_responses);
-    let code = partitions.find_map(|one| (one.error_code != 0).then_some(one.error_code));
-    Ok((Good { correlation_id, records_bytes: 0 }, code.unwrap_or(0)))
+    let partitions = answer.responses.iter().flat_map(|topic| topic.partition_responses);
+    let code = first_error(partitions.map(|one| one.error_code));
+    Ok(Seen { correlation_id, code, found: 0 })
+}
+
+fn heard(body: &[u8], version: i16) -> Result<Seen, ProtocolError> {
+    let mut reader = Reader::one(body);
+    let correlation_id = frame::answer_header(&mut reader, ApiKey::Heartbeat, version)?;
+    let answer = read::HeartbeatResponse::parse(reader, version)?;
+    Ok(Seen { correlation_id, code: answer.error_code, found: 0 })
+}
+
+fn committed(body: &[u8], version: i16) -> Result<Seen, ProtocolError> {
+    let mut reader = Reader::one(body);
+    let correlation_id = frame::answer_header(&mut reader, ApiKey::OffsetCommit, version)?;
+    let answer = read::OffsetCommitResponse::parse(reader, version)?;
+    let partitions = answer.topics.iter().flat_map(|topic| topic.partitions);
+    let code = first_error(partitions.map(|one| one.error_code));
+    Ok(Seen { correlation_id, code, found: 0 })
+}
+
+/// Offsets of one group. Older versions have no list of groups.
+fn fetched_offsets(body: &[u8], version: i16) -> Result<Seen, ProtocolError> {
+    let mut reader = Reader::one(body);
+    let correlation_id = frame::answer_header(&mut reader, ApiKey::OffsetFetch, version)?;
+    let answer = read::OffsetFetchResponse::parse(reader, version)?;
+    let of_topics = answer.topics.iter().flat_map(|topic| topic.partitions);
+    let of_topics = of_topics.map(|one| (one.error_code, one.committed_offset));
+    let of_groups = answer.groups.iter().flat_map(|group| group.topics);
+    let of_groups = of_groups.flat_map(|topic| topic.partitions);
+    let of_groups = of_groups.map(|one| (one.error_code, one.committed_offset));
+    let partitions: Vec<(i16, i64)> = of_topics.chain(of_groups).collect();
+    let codes = std::iter::once(answer.error_code);
+    let codes = codes.chain(answer.groups.iter().map(|group| group.error_code));
+    let code = first_error(codes.chain(partitions.iter().map(|(code, _)| *code)));
+    let found = partitions.iter().filter(|(_, offset)| *offset >= 0).count();
+    Ok(Seen { correlation_id, code, found })
 }
 
 /// Error code and length of the records of a fetch of one partition; `body` may end in them.
-fn fetched(body: &[u8], version: i16) -> Result<(Good, i16), ProtocolError> {
+fn fetched(body: &[u8], version: i16) -> Result<Seen, ProtocolError> {
     let mut reader = Reader::one(body);
     let correlation_id = frame::answer_header(&mut reader, ApiKey::Fetch, version)?;
     let r = &mut reader.with_version(version, ApiKey::Fetch.facts().flexible_from);
@@ -171,9 +238,9 @@ fn fetched(body: &[u8], version: i16) -> Result<(Good, i16), ProtocolError> {
     if version >= 7 {
         r.i32("SessionId")?;
     }
-    let good = |records_bytes| Good { correlation_id, records_bytes };
+    let seen = |code, found| Seen { correlation_id, code, found };
     if code != 0 || len(r, "Responses")? == 0 {
-        return Ok((good(0), code));
+        return Ok(seen(code, 0));
     }
     if version >= 13 {
         r.uuid("TopicId")?;
@@ -181,7 +248,7 @@ fn fetched(body: &[u8], version: i16) -> Result<(Good, i16), ProtocolError> {
         r.string("Topic")?;
     }
     if len(r, "Partitions")? == 0 {
-        return Ok((good(0), 0));
+        return Ok(seen(0, 0));
     }
     r.i32("PartitionIndex")?;
     let code = r.i16("ErrorCode")?;
@@ -193,7 +260,7 @@ fn fetched(body: &[u8], version: i16) -> Result<(Good, i16), ProtocolError> {
     if version >= 11 {
         r.i32("PreferredReadReplica")?;
     }
-    Ok((good(len(r, "Records")?), code))
+    Ok(seen(code, len(r, "Records")?))
 }
 
 /// Length of an array or of records; null is none.
@@ -208,7 +275,15 @@ fn len(reader: &mut Reader<'_>, field: &'static str) -> Result<usize, ProtocolEr
 mod tests {
     use super::*;
     use crate::model::Uuid;
+    use crate::protocol::write::HeartbeatResponse;
     use crate::protocol::write::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
+    use crate::protocol::write::offset_commit::{
+        OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+    };
+    use crate::protocol::write::offset_fetch::{
+        OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartitions,
+        OffsetFetchResponseTopics,
+    };
     use crate::protocol::write::produce::{
         PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
     };
@@ -248,7 +323,7 @@ mod tests {
     /// Feeds the stream in pieces of every size up to its own.
     fn check(kind: Kind, stream: &[u8], expected: &[Good]) {
         for piece in 1..=stream.len() {
-            let (mut answers, mut seen) = (Answers::new(kind), Vec::new());
+            let (mut answers, mut seen) = (Answers::new(vec![kind]), Vec::new());
             for bytes in stream.chunks(piece) {
                 answers
                     .feed(bytes, |_, good| {
@@ -265,23 +340,66 @@ mod tests {
     #[test]
     fn answers_are_found_wherever_the_stream_is_cut() {
         let stream: Vec<u8> = (0..3).flat_map(|id| produce_answer(id, 0)).collect();
-        let good = |correlation_id| Good { correlation_id, records_bytes: 0 };
+        let good = |correlation_id| Good { correlation_id, kind_index: 0, records_bytes: 0 };
         check(Kind::Produce { version: 13 }, &stream, &[good(0), good(1), good(2)]);
         for version in ApiKey::Fetch.facts().versions.clone() {
             let stream: Vec<u8> =
                 [10, 3000, 900].iter().flat_map(|len| fetch_answer(5, version, *len)).collect();
-            let good = |records_bytes| Good { correlation_id: 5, records_bytes };
+            let good = |records_bytes| Good { correlation_id: 5, kind_index: 0, records_bytes };
             check(Kind::Fetch { version }, &stream, &[good(10), good(3000), good(900)]);
         }
     }
 
     #[test]
     fn an_answer_with_an_error_or_without_records_ends_the_load() {
-        let mut answers = Answers::new(Kind::Produce { version: 13 });
+        let mut answers = Answers::new(vec![Kind::Produce { version: 13 }]);
         let error = answers.feed(&produce_answer(0, 3), |_, _| Ok(())).unwrap_err();
         assert!(matches!(error, LoadError::Refused { answer: 0, code: 3 }), "{error}");
-        let mut answers = Answers::new(Kind::Fetch { version: 12 });
+        let mut answers = Answers::new(vec![Kind::Fetch { version: 12 }]);
         let error = answers.feed(&fetch_answer(0, 12, 0), |_, _| Ok(())).unwrap_err();
         assert!(matches!(error, LoadError::Empty { answer: 0 }), "{error}");
+    }
+
+    #[test]
+    fn answers_of_several_kinds_in_turn_are_told_apart() {
+        let commit = |error_code| {
+            let partition = OffsetCommitResponsePartition { partition_index: 0, error_code };
+            let topic =
+                OffsetCommitResponseTopic { partitions: vec![partition], ..Default::default() };
+            let body = OffsetCommitResponse { topics: vec![topic], ..Default::default() };
+            answer(ApiKey::OffsetCommit, 9, 1, &body, &[])
+        };
+        let fetch = |committed_offset| {
+            let partition =
+                OffsetFetchResponsePartitions { committed_offset, ..Default::default() };
+            let topic =
+                OffsetFetchResponseTopics { partitions: vec![partition], ..Default::default() };
+            let group = OffsetFetchResponseGroup { topics: vec![topic], ..Default::default() };
+            let body = OffsetFetchResponse { groups: vec![group], ..Default::default() };
+            answer(ApiKey::OffsetFetch, 9, 2, &body, &[])
+        };
+        let heartbeat = answer(ApiKey::Heartbeat, 4, 0, &HeartbeatResponse::default(), &[]);
+        let kinds = vec![
+            Kind::Heartbeat { version: 4 },
+            Kind::OffsetCommit { version: 9 },
+            Kind::OffsetFetch { version: 9 },
+        ];
+        let round = [heartbeat.clone(), commit(0), fetch(7)].concat();
+        let (mut answers, mut seen) = (Answers::new(kinds.clone()), Vec::new());
+        let done = |_, good: Good| {
+            seen.push((good.kind_index, good.correlation_id));
+            Ok(())
+        };
+        answers.feed(&[round.clone(), round].concat(), done).unwrap();
+        assert_eq!(seen, [(0, 0), (1, 1), (2, 2), (0, 0), (1, 1), (2, 2)]);
+
+        let mut answers = Answers::new(kinds.clone());
+        let bad = [heartbeat.clone(), commit(22)].concat();
+        let error = answers.feed(&bad, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(error, LoadError::Refused { answer: 1, code: 22 }), "{error}");
+        let mut answers = Answers::new(kinds);
+        let bad = [heartbeat, commit(0), fetch(-1)].concat();
+        let error = answers.feed(&bad, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(error, LoadError::NoOffset { answer: 2 }), "{error}");
     }
 }

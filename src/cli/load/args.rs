@@ -2,9 +2,10 @@
 
 use super::drive::{Pace, Tally, drive};
 use super::error::LoadError;
+use super::groups::{self, GroupsArgs};
 use super::report::Report;
 use super::start::{self, Starts};
-use super::work::{self, Shape, Work};
+use super::work::{self, Batch, Shape, Work};
 use crate::cli::client::Acks;
 use crate::runtime::clock;
 use std::net::SocketAddr;
@@ -50,6 +51,9 @@ enum Scenario {
         #[arg(long, default_value_t = 64 * 1024 * 1024)]
         fill_bytes: usize,
     },
+    /// Consumer groups: joins a second, memory for each, and response times of heartbeats, commits
+    /// and fetches of offsets at a fixed rate
+    Groups(GroupsArgs),
     /// Time from exec to the first acknowledged record, the topic's creation included
     Start {
         /// Where the broker will listen
@@ -130,6 +134,7 @@ pub fn run(args: &Args) -> Result<(), LoadError> {
         Scenario::Fetch { common, shape, fetch_bytes, fill_bytes } => {
             fetch(common, shape.checked()?, *fetch_bytes, *fill_bytes)
         }
+        Scenario::Groups(args) => groups::run(args),
         Scenario::Start { address, folder, prepare, turns, serve_within_s, json, command } => {
             let starts = Starts {
                 address: *address,
@@ -148,7 +153,7 @@ fn produce(name: &str, common: &Common, shape: Shape, acks: Acks) -> Result<(), 
     let defaults = if name == "tiny" { (16, 5) } else { (4, 5) };
     let (connections, pace) = common.checked(defaults)?;
     let topic = common.topic_name(name);
-    let work = work::produce(
+    let (work, batch) = work::produce(
         common.address,
         &topic,
         common.partitions,
@@ -158,8 +163,8 @@ fn produce(name: &str, common: &Common, shape: Shape, acks: Acks) -> Result<(), 
         shape,
     )?;
     let tally = drive(&work, pace)?;
-    let bytes = tally.requests as f64 * work.batch.bytes.len() as f64;
-    print(name, &work, common, pace, tally, bytes)
+    let bytes = tally.requests as f64 * batch.bytes.len() as f64;
+    print(name, (&work, &batch), common, pace, tally, bytes)
 }
 
 fn fetch(
@@ -175,15 +180,15 @@ fn fetch(
     }
     let reads = work::Reads { connections, in_flight: pace.in_flight, fetch_bytes, fill_bytes };
     let topic = common.topic_name("fetch");
-    let work = work::fetch(common.address, &topic, common.partitions, reads, shape)?;
+    let (work, batch) = work::fetch(common.address, &topic, common.partitions, reads, shape)?;
     let tally = drive(&work, pace)?;
     let bytes = tally.records_bytes as f64;
-    print("fetch", &work, common, pace, tally, bytes)
+    print("fetch", (&work, &batch), common, pace, tally, bytes)
 }
 
 fn print(
     name: &str,
-    work: &Work,
+    (work, batch): (&Work, &Batch),
     common: &Common,
     pace: Pace,
     tally: Tally,
@@ -195,12 +200,12 @@ fn print(
     let loop_text = pace.rate.map_or("closed loop".to_owned(), |rate| format!("{rate} requests/s"));
     let title = format!(
         "{name}: batches of {} records in {} bytes, {} connections, {} in flight, {loop_text}",
-        work.batch.record_count,
-        work.batch.bytes.len(),
+        batch.record_count,
+        batch.bytes.len(),
         work.frames.len(),
         pace.in_flight,
     );
-    let records = bytes / work.batch.bytes.len() as f64 * work.batch.record_count as f64;
+    let records = bytes / batch.bytes.len() as f64 * batch.record_count as f64;
     let report = Report { title, records, bytes, tally, is_open_loop: pace.rate.is_some() };
     println!("{}", if common.json { report.json() } else { report.text() });
     Ok(())
@@ -267,14 +272,14 @@ impl ShapeArgs {
     }
 }
 
-fn at_least_one(what: &'static str, found: usize) -> Result<usize, LoadError> {
+pub(super) fn at_least_one(what: &'static str, found: usize) -> Result<usize, LoadError> {
     if found > 0 {
         return Ok(found);
     }
     Err(LoadError::Setting { what, bound: "at least 1", found: found.to_string() })
 }
 
-fn seconds(what: &'static str, found: f64) -> Result<Duration, LoadError> {
+pub(super) fn seconds(what: &'static str, found: f64) -> Result<Duration, LoadError> {
     let bound = "a number of seconds up to a day";
     match Duration::try_from_secs_f64(found) {
         Ok(span) if span <= Duration::from_secs(86_400) => Ok(span),

@@ -46,12 +46,19 @@ pub struct Tally {
     pub requests: u64,
     pub records_bytes: u64,
     pub time: Duration,
-    /// Answer minus intended moment; in a closed loop minus the moment of sending. Nanoseconds.
-    pub response: Histogram<u64>,
-    /// Answer minus moment of sending. Nanoseconds.
-    pub service: Histogram<u64>,
+    /// By kind of request.
+    pub latencies: Vec<Latencies>,
     pub broker_cpu: Option<Duration>,
     pub load_cpu: Duration,
+}
+
+/// How long answers took, in nanoseconds.
+#[derive(Debug)]
+pub struct Latencies {
+    /// Answer minus intended moment; in a closed loop minus the moment of sending.
+    pub response: Histogram<u64>,
+    /// Answer minus moment of sending.
+    pub service: Histogram<u64>,
 }
 
 /// When a request was to be sent, and when it was.
@@ -85,13 +92,14 @@ pub fn drive(work: &Work, pace: Pace) -> Result<Tally, LoadError> {
         start,
         from: start + pace.warm_up,
         until: start + pace.warm_up + pace.measured,
-        tally: RefCell::new(Tally::new()?),
+        tally: RefCell::new(Tally::new(work.kinds.len())?),
         running: Cell::new(work.frames.len()),
         failure: RefCell::default(),
     });
     for (index, frames) in work.frames.iter().enumerate() {
-        let reading =
-            Reading { answers: Answers::new(work.kind), expected: 0, frame_count: frames.len() };
+        assert!(frames.len().is_multiple_of(work.kinds.len()));
+        let answers = Answers::new(work.kinds.clone());
+        let reading = Reading { answers, expected: 0, frame_count: frames.len() };
         let lane = Lane { index, count: work.frames.len(), frames: frames.clone(), reading };
         core.spawn(Rc::clone(&drive).connection(work.address, lane));
     }
@@ -101,11 +109,11 @@ pub fn drive(work: &Work, pace: Pace) -> Result<Tally, LoadError> {
     let failure = drive.failure.borrow_mut().take();
     match failure {
         Some(error) => Err(error),
-        None => Ok(drive.tally.replace(Tally::new()?)),
+        None => Ok(drive.tally.replace(Tally::new(0)?)),
     }
 }
 
-fn options() -> MachineOptions {
+pub fn options() -> MachineOptions {
     let ring = RingOptions {
         spin_max: Duration::ZERO,
         // Small enough to stay in the cache: a fetch load drops what it receives.
@@ -117,21 +125,27 @@ fn options() -> MachineOptions {
 }
 
 impl Tally {
+    fn new(kind_count: usize) -> Result<Self, LoadError> {
+        let latencies = (0..kind_count).map(|_| Latencies::new());
+        Ok(Self {
+            requests: 0,
+            records_bytes: 0,
+            time: Duration::ZERO,
+            latencies: latencies.collect::<Result<_, _>>()?,
+            broker_cpu: None,
+            load_cpu: Duration::ZERO,
+        })
+    }
+}
+
+impl Latencies {
     fn new() -> Result<Self, LoadError> {
         let histogram = || {
             Histogram::new_with_bounds(1, LATENCY_MAX.as_nanos() as u64, 3).map_err(|error| {
                 LoadError::Io { during: "make a histogram", source: std::io::Error::other(error) }
             })
         };
-        Ok(Self {
-            requests: 0,
-            records_bytes: 0,
-            time: Duration::ZERO,
-            response: histogram()?,
-            service: histogram()?,
-            broker_cpu: None,
-            load_cpu: Duration::ZERO,
-        })
+        Ok(Self { response: histogram()?, service: histogram()? })
     }
 }
 
@@ -293,8 +307,9 @@ impl Drive {
                 tally.requests += 1;
                 tally.records_bytes += good.records_bytes as u64;
                 let nanos = |from: Instant| now.since(from).as_nanos() as u64;
-                tally.response.saturating_record(nanos(request.intended).max(1));
-                tally.service.saturating_record(nanos(request.at).max(1));
+                let latencies = &mut tally.latencies[good.kind_index];
+                latencies.response.saturating_record(nanos(request.intended).max(1));
+                latencies.service.saturating_record(nanos(request.at).max(1));
             }
             Ok(())
         })?;

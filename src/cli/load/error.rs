@@ -25,6 +25,8 @@ pub enum LoadError {
     Order { answer: u64, expected: i32, found: i32 },
     #[error("answer {answer} of a connection holds no records: the topic is not filled")]
     Empty { answer: u64 },
+    #[error("answer {answer} of a connection has no offset of a group that has committed one")]
+    NoOffset { answer: u64 },
     #[error("the broker closed a connection after {answers} answers")]
     Closed { answers: u64 },
     #[error("{left} requests had no answer {waited:?} after the last one was sent")]

@@ -24,6 +24,15 @@ pub fn cpu_time(pid: u32) -> Result<Duration, LoadError> {
     }
 }
 
+/// Bytes of memory that a process has resident.
+pub fn resident_bytes(pid: u32) -> Result<u64, LoadError> {
+    let path = PathBuf::from(format!("/proc/{pid}/status"));
+    let text = read(&path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kib.map(|kib| kib.saturating_mul(1024)).ok_or(LoadError::Proc { path })
+}
+
 fn read(path: &PathBuf) -> Result<String, LoadError> {
     std::fs::read_to_string(path).map_err(|source| LoadError::File { path: path.clone(), source })
 }
@@ -40,5 +49,13 @@ mod tests {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(matches!(cpu_time(u32::MAX), Err(LoadError::File { .. })));
+    }
+
+    #[test]
+    fn what_is_touched_is_resident_and_memory_of_no_process_is_an_error() {
+        const BYTES: usize = 64 << 20;
+        let touched = std::hint::black_box(vec![1_u8; BYTES]);
+        assert!(resident_bytes(std::process::id()).unwrap() >= touched.len() as u64);
+        assert!(matches!(resident_bytes(u32::MAX), Err(LoadError::File { .. })));
     }
 }

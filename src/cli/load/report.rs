@@ -1,6 +1,6 @@
 //! How a measurement is told: lines for people, one line of JSON for programs.
 
-use super::drive::Tally;
+use super::drive::{Latencies, Tally};
 use hdrhistogram::Histogram;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -22,6 +22,7 @@ impl Report {
     /// Lines for people.
     pub fn text(&self) -> String {
         let (tally, mut out) = (&self.tally, String::new());
+        let Latencies { response, service } = &tally.latencies[0];
         let seconds = tally.time.as_secs_f64();
         let _ = writeln!(out, "{}", self.title);
         let _ = writeln!(
@@ -32,10 +33,10 @@ impl Report {
             self.bytes / 1e6 / seconds,
         );
         if self.is_open_loop {
-            let _ = writeln!(out, "  response  {}", latencies(&tally.response));
-            let _ = writeln!(out, "  service   {}", latencies(&tally.service));
+            let _ = writeln!(out, "  response  {}", latencies(response));
+            let _ = writeln!(out, "  service   {}", latencies(service));
         } else {
-            let _ = writeln!(out, "  service   {} (closed loop)", latencies(&tally.service));
+            let _ = writeln!(out, "  service   {} (closed loop)", latencies(service));
         }
         if let Some(cpu) = tally.broker_cpu {
             let _ = writeln!(out, "  broker    {}", self.cpu(cpu));
@@ -63,14 +64,9 @@ impl Report {
             self.records / seconds,
             self.bytes / 1e6 / seconds,
         );
-        for (name, histogram) in [("response", &tally.response), ("service", &tally.service)] {
-            for (quantile, at) in QUANTILES {
-                let micros = histogram.value_at_quantile(at) as f64 / 1e3;
-                let quantile = quantile.replace('.', "_");
-                let _ = write!(out, r#","{name}_{quantile}_us":{micros:.1}"#);
-            }
-            let _ = write!(out, r#","{name}_max_us":{:.1}"#, histogram.max() as f64 / 1e3);
-        }
+        let Latencies { response, service } = &tally.latencies[0];
+        out += &quantiles_json("response", response);
+        out += &quantiles_json("service", service);
         if let Some(cpu) = tally.broker_cpu {
             let _ = write!(out, r#","broker_cpu_s":{:.2}"#, cpu.as_secs_f64());
         }
@@ -79,7 +75,19 @@ impl Report {
     }
 }
 
-fn latencies(histogram: &Histogram<u64>) -> String {
+/// Fields of a JSON object, each with a comma before it.
+pub fn quantiles_json(name: &str, histogram: &Histogram<u64>) -> String {
+    let mut out = String::new();
+    for (quantile, at) in QUANTILES {
+        let micros = histogram.value_at_quantile(at) as f64 / 1e3;
+        let quantile = quantile.replace('.', "_");
+        let _ = write!(out, r#","{name}_{quantile}_us":{micros:.1}"#);
+    }
+    let _ = write!(out, r#","{name}_max_us":{:.1}"#, histogram.max() as f64 / 1e3);
+    out
+}
+
+pub fn latencies(histogram: &Histogram<u64>) -> String {
     let mut out = String::new();
     for (name, at) in QUANTILES {
         let _ = write!(out, "{name} {}   ", micros(histogram.value_at_quantile(at)));

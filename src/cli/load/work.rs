@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long one call of the preparation may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests of a fetch connection, each at another offset.
 const FETCH_SPREAD_MAX: usize = 256;
 
@@ -33,7 +33,7 @@ pub struct Batch {
 }
 
 /// Requests of one connection, sent round and round. The index is the correlation id.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Frames {
     bytes: Bytes,
     /// End of each frame in `bytes`.
@@ -44,31 +44,19 @@ pub struct Frames {
 #[derive(Clone, Debug)]
 pub struct Work {
     pub address: SocketAddr,
-    pub kind: Kind,
+    /// Kinds of a connection's requests, in turn; the number of its frames is a multiple.
+    pub kinds: Vec<Kind>,
     /// By connection.
     pub frames: Vec<Frames>,
-    pub batch: Batch,
 }
 
 impl Frames {
     fn encode<R: Request>(version: i16, requests: &[R], records: &[u8]) -> Self {
-        let mut writer = Writer::new();
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        for (index, request) in requests.iter().enumerate() {
-            writer.clear();
-            let header = RequestHeader {
-                api: R::KEY,
-                version,
-                correlation_id: index as i32,
-                client_id: Some("highwater-load"),
-            };
-            let start = header.begin(&mut writer);
-            request.encode(version, &mut writer);
-            writer.frame_end(start);
-            bytes.extend_from_slice(&writer.to_vec(|_| records));
-            ends.push(bytes.len());
+        let mut writing = FramesWriter::default();
+        for request in requests {
+            writing.push(version, request, records);
         }
-        Self { bytes: bytes.into(), ends }
+        writing.finish()
     }
 
     pub fn len(&self) -> usize {
@@ -84,6 +72,35 @@ impl Frames {
             self.bytes.slice(start(first)..start(first + until_end)),
             self.bytes.slice(..start(count - until_end)),
         ]
+    }
+}
+
+/// Frames that are being made.
+#[derive(Default)]
+pub struct FramesWriter {
+    writer: Writer,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl FramesWriter {
+    pub fn push<R: Request>(&mut self, version: i16, request: &R, records: &[u8]) {
+        self.writer.clear();
+        let header = RequestHeader {
+            api: R::KEY,
+            version,
+            correlation_id: self.ends.len() as i32,
+            client_id: Some("highwater-load"),
+        };
+        let start = header.begin(&mut self.writer);
+        request.encode(version, &mut self.writer);
+        self.writer.frame_end(start);
+        self.bytes.extend_from_slice(&self.writer.to_vec(|_| records));
+        self.ends.push(self.bytes.len());
+    }
+
+    pub fn finish(self) -> Frames {
+        Frames { bytes: self.bytes.into(), ends: self.ends }
     }
 }
 
@@ -132,7 +149,7 @@ pub fn produce(
     in_flight: usize,
     acks: Acks,
     shape: Shape,
-) -> Result<Work, LoadError> {
+) -> Result<(Work, Batch), LoadError> {
     let mut client = client(address)?;
     let topic = topic(&mut client, topic_name, partition_count)?;
     let version = client.versions().newest(ApiKey::Produce)?;
@@ -143,7 +160,7 @@ pub fn produce(
         Frames::encode(version, &vec![request; in_flight], &batch.bytes)
     });
     let frames = frames.collect();
-    Ok(Work { address, kind: Kind::Produce { version }, frames, batch })
+    Ok((Work { address, kinds: vec![Kind::Produce { version }], frames }, batch))
 }
 
 /// How a load reads.
@@ -164,7 +181,7 @@ pub fn fetch(
     partition_count: i32,
     reads: Reads,
     shape: Shape,
-) -> Result<Work, LoadError> {
+) -> Result<(Work, Batch), LoadError> {
     let mut client = client(address)?;
     let topic = topic(&mut client, topic_name, partition_count)?;
     let version = client.versions().newest(ApiKey::Fetch)?;
@@ -184,7 +201,7 @@ pub fn fetch(
             .collect();
         frames.push(Frames::encode(version, &requests, &[]));
     }
-    Ok(Work { address, kind: Kind::Fetch { version }, frames, batch })
+    Ok((Work { address, kinds: vec![Kind::Fetch { version }], frames }, batch))
 }
 
 fn fill(
