@@ -6,6 +6,8 @@
 use super::common::{self, Common};
 use super::exit::Exit;
 use super::failure::Failure;
+#[cfg(feature = "sim")]
+use super::sim;
 use super::{completions, load, serve, topic, version};
 use crate::server;
 use clap::parser::ValueSource;
@@ -15,7 +17,7 @@ use clap::{
 use std::process::ExitCode;
 
 /// Commands that speak to no cluster in the way of the others, and take none of the common flags.
-const APART: &[&str] = &["serve", "load", "completions"];
+const APART: &[&str] = &["serve", "load", "completions", "sim"];
 
 /// A Kafka-compatible broker for Linux, and the commands to work with it or any other Kafka.
 #[derive(Parser)]
@@ -40,6 +42,9 @@ enum Command {
     Completions(completions::Args),
     /// Load a broker over the wire and measure it
     Load(load::Args),
+    /// Run simulations for long
+    #[cfg(feature = "sim")]
+    Sim(sim::Args),
 }
 
 const AFTER: &str = "\
@@ -97,6 +102,17 @@ fn run(arguments: Arguments, watch: server::Watch) -> ExitCode {
         Command::Load(args) => {
             return match load::run(&args) {
                 Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    common.output().error(&error.to_string());
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => {
+            return match sim::run(&args) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
                 Err(error) => {
                     common.output().error(&error.to_string());
                     ExitCode::FAILURE

@@ -25,5 +25,7 @@ pub mod grammar;
 pub mod load;
 pub mod output;
 pub mod serve;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod topic;
 pub mod version;

@@ -299,6 +299,9 @@ impl Log {
             self.folder_state.epochs_changed.set(true);
         }
         let runs: Vec<Run> = self.runs.drain(..).collect();
+        if !runs.is_empty() {
+            super::rare::Rare::StagedBehindFailure.reached();
+        }
         for run in runs.into_iter().rev().chain([failed]) {
             self.must_roll |= run.is_forced;
             run.segment.staged_len.set(run.position);

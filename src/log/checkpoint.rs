@@ -8,6 +8,7 @@
 //! ```
 
 use super::error::LogError;
+use super::planted::Bug;
 use crate::model::{Offset, PartitionIndex, TopicName};
 use crate::runtime::{Core, Gather, Open};
 use std::fmt::Write as _;
@@ -162,11 +163,12 @@ pub(super) async fn replace_file(
     let file = core.open(&fresh, Open::Create).await.map_err(LogError::at("create", &fresh))?;
     let (written, _, _) = file.write_at(core, Gather::from_bytes(content), 0).await;
     written.map_err(LogError::at("write", &fresh))?;
-    if durable != Durable::No {
+    if durable != Durable::No && !Bug::CheckpointNotSynced.is_planted() {
         file.sync_data(core).await.map_err(LogError::at("fsync", &fresh))?;
     }
     core.rename(&fresh, path).await.map_err(LogError::at("rename", &fresh))?;
     if durable == Durable::Yes
+        && !Bug::CheckpointNameNotSynced.is_planted()
         && let Some(dir) = path.parent()
     {
         core.sync_dir(dir).await.map_err(LogError::at("fsync", dir))?;

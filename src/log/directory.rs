@@ -131,6 +131,11 @@ impl LogDir {
         }
     }
 
+    /// How many old segments one core keeps open.
+    pub fn set_open_segments_max(&self, count: usize) {
+        self.cache.borrow_mut().set_segments_max(count);
+    }
+
     /// The append path in use, for the banner and the metric.
     pub fn describe_append_path(&self) -> String {
         self.append_path.borrow().describe()

@@ -2,6 +2,8 @@
 //! sealed segments, never past one that is still being sealed.
 
 use super::directory::LogDir;
+use super::planted::Bug;
+use super::rare::Rare;
 use super::segment::Segment;
 use crate::model::Offset;
 use crate::runtime::sync::Bell;
@@ -98,14 +100,22 @@ impl Durability {
         }
         self.synced.set(end.max(self.synced.get()));
         let oldest = self.sealing.borrow().iter().map(|segment| segment.base).min();
+        let oldest = oldest.filter(|_| !Bug::SealBelievedEarly.is_planted());
         let bound = oldest.unwrap_or(self.synced.get());
+        if bound < self.synced.get() {
+            Rare::PointHeld.reached();
+        }
         let reached = self.synced.get().min(bound);
         self.recovery_point.set(reached.max(self.recovery_point.get()));
     }
 
     /// Resolves when nothing is being sealed any more, or the directory failed.
     pub async fn until_sealed(&self, dir: &LogDir) {
+        if Bug::SealBelievedEarly.is_planted() {
+            return;
+        }
         while !self.sealing.borrow().is_empty() && dir.failure().is_none() {
+            Rare::SyncBehindSeal.reached();
             self.seal_ended.heard().await;
         }
     }
@@ -113,7 +123,8 @@ impl Durability {
     /// Waits for the right to sync: two at once on one file could share one error, of which only
     /// one of them is told.
     pub async fn turn(&self) -> SyncTurn<'_> {
-        while self.is_syncing.replace(true) {
+        while self.is_syncing.replace(true) && !Bug::SyncsOverlap.is_planted() {
+            Rare::SyncBehindSync.reached();
             self.sync_ended.heard().await;
         }
         SyncTurn(self)

@@ -12,6 +12,8 @@ use super::durability::{Durability, Synced};
 use super::error::LogError;
 use super::log::Log;
 use super::names::{self, Kind};
+use super::planted::Bug;
+use super::rare::Rare;
 use super::segment::Segment;
 use super::{seal, writeback};
 use crate::model::{Offset, TopicId};
@@ -114,6 +116,7 @@ impl Log {
             match write_inline(core, &file, &mut run) {
                 Ok(()) => return Flush::Done(Ok(self.commit(core, run))),
                 Err(error) => {
+                    Rare::InlineFailed.reached();
                     let error = LogError::io("write", &run.segment.path(Kind::Log), error);
                     return Flush::Pending(self.job(core, run, Some(error)));
                 }
@@ -133,6 +136,7 @@ impl Log {
         let FlushOutcome { run, result, undo } = outcome;
         if let Err(error) = result {
             if let Err(undo) = undo {
+                Rare::UndoFailed.reached();
                 tracing::error!(log = %self.folder.display(), %undo, "a failed write stays");
                 self.failure = Some(LogError::AppendsFailed {
                     path: self.folder.clone(),
@@ -290,6 +294,14 @@ impl FlushJob {
         for index in 0..self.run.gathers.len() {
             let gather = std::mem::take(&mut self.run.gathers[index]);
             let len = gather.len() as u64;
+            if Bug::AckBeforeWrite.is_planted() {
+                let (core, file) = (self.core.clone(), file.clone());
+                self.core.spawn(async move {
+                    let _ = file.write_at(&core, gather, at).await;
+                });
+                at += len;
+                continue;
+            }
             let (result, gather) = self.write_one(file, gather, at).await;
             self.run.gathers[index] = gather;
             result?;
@@ -315,9 +327,13 @@ impl FlushJob {
 
     /// Cuts the file back to where it was; a file that this run made goes altogether.
     async fn undo(&mut self) -> Result<(), LogError> {
+        if Bug::UndoSkipped.is_planted() {
+            return Ok(());
+        }
         let (segment, path) = (&self.run.segment, self.run.segment.path(Kind::Log));
         let Some(file) = segment.file() else { return Ok(()) };
         if self.run.is_roll {
+            Rare::RollUndone.reached();
             drop(file);
             // Its indexes stay: batches may be staged to it until the flush has ended.
             segment.close();
@@ -325,6 +341,7 @@ impl FlushJob {
             self.durability.names.on_change();
             return self.core.unlink(&path).await.map_err(LogError::at("remove", &path));
         }
+        Rare::WriteUndone.reached();
         segment.allocated.set(self.run.position);
         file.truncate(&self.core, self.run.position).await.map_err(LogError::at("cut", &path))
     }

@@ -6,6 +6,7 @@ use super::cut;
 use super::epochs::Epochs;
 use super::error::LogError;
 use super::names::{self, Kind, Name};
+use super::rare::Rare;
 use super::segment::Segment;
 use crate::model::{Offset, TopicId, Uuid};
 use crate::runtime::Core;
@@ -56,6 +57,7 @@ pub async fn read(core: &Core, folder: &Path) -> Result<Option<Contents>, LogErr
                 contents.swaps.insert((base, kind));
             }
             Name::Garbage if !entry.is_dir => {
+                Rare::GarbageRemoved.reached();
                 remove(core, &folder.join(&entry.name)).await?;
             }
             Name::Known => {}
@@ -81,6 +83,7 @@ async fn remove_empty(core: &Core, folder: &Path, contents: &mut Contents) -> Re
     let empty: Vec<Offset> =
         contents.logs.iter().filter(|log| is_left(*log)).map(|(base, _)| *base).collect();
     for base in empty {
+        Rare::EmptyRemoved.reached();
         for kind in Kind::ALL {
             if contents.files.remove(&(base, kind)) {
                 remove(core, &names::path(folder, base, kind)).await?;
@@ -155,6 +158,7 @@ async fn remove_orphans(
         .copied()
         .collect();
     for (base, kind) in orphans {
+        Rare::OrphanRemoved.reached();
         remove(core, &names::path(folder, base, kind)).await?;
         contents.files.remove(&(base, kind));
     }
@@ -186,7 +190,10 @@ pub async fn check_topic_id(core: &Core, folder: &Path, ours: TopicId) -> Result
             Err(LogError::corrupt(&path, reason))
         }
         // Torn by a crash: it is written before the first batch, and says what we know.
-        None => super::flush::write_partition_metadata(core, folder, ours).await,
+        None => {
+            Rare::TopicIdTorn.reached();
+            super::flush::write_partition_metadata(core, folder, ours).await
+        }
     }
 }
 
@@ -207,9 +214,11 @@ pub async fn set_segment_aside(core: &Core, segment: &Segment) -> Result<Option<
     }
     let path = segment.path(Kind::Log);
     if segment.len.get() == 0 {
+        Rare::SegmentDropped.reached();
         remove(core, &path).await?;
         return Ok(None);
     }
+    Rare::SegmentAside.reached();
     let name = cut::free_name(core, segment, 0).await?;
     let kept = segment.folder.join(&name);
     core.rename(&path, &kept).await.map_err(LogError::at("rename", &path))?;

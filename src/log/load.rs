@@ -6,8 +6,9 @@ use super::directory::LogDir;
 use super::error::LogError;
 use super::index::{self, IndexedBatch, Indexes};
 use super::names::Kind;
+use super::rare::Rare;
 use super::scan::{Check, Scanned, Scanner};
-use super::segment::{Damage, Segment};
+use super::segment::{Damage, InUse, Segment};
 use super::{checkpoint, seal};
 use crate::model::Timestamp;
 use crate::runtime::{Core, File, Open};
@@ -18,15 +19,17 @@ const UNINDEXED_BYTES_MAX: u64 = 16 << 20;
 /// Kafka's `index.interval.bytes`, for indexes that are built again.
 const INTERVAL_BYTES: u32 = 4096;
 
-/// Opens and loads a segment that retention or a removal may take meanwhile: false if one did.
+/// Opens and loads a segment that retention or a removal may take meanwhile: `None` if one did. It
+/// stays loaded as long as what is given lives.
 pub(super) async fn load_if_there(
     core: &Core,
     dir: &LogDir,
     segment: &Rc<Segment>,
-) -> Result<bool, LogError> {
+) -> Result<Option<InUse>, LogError> {
+    let held = segment.hold();
     match load(core, dir, segment).await {
-        Err(error) if error.is_not_found() && segment.is_gone.get() => Ok(false),
-        loaded => loaded.map(|()| true),
+        Err(error) if error.is_not_found() && segment.is_gone.get() => Ok(None),
+        loaded => loaded.map(|()| Some(held)),
     }
 }
 
@@ -43,6 +46,7 @@ pub(super) async fn load(core: &Core, dir: &LogDir, segment: &Rc<Segment>) -> Re
     let file = open(core, segment).await?;
     // What was opened may be another's.
     if segment.is_gone.get() {
+        Rare::LoadedInVain.reached();
         return Err(gone(segment));
     }
     let read = read_indexes(core, segment).await?;
@@ -111,6 +115,7 @@ pub(super) async fn read_indexes(
 
 /// Builds the indexes of a sealed segment from its batches' headers.
 async fn rebuild(core: &Core, segment: &Segment, file: &File) -> Result<Indexes, LogError> {
+    Rare::IndexRebuilt.reached();
     let path = segment.path(Kind::Log);
     let mut indexes = Indexes::new(segment.base);
     let span = (0, segment.len.get());

@@ -51,6 +51,9 @@ mod scan;
 mod cache;
 mod writeback;
 
+mod planted;
+mod rare;
+
 #[cfg(test)]
 mod append_path_tests;
 #[cfg(test)]
@@ -92,5 +95,5 @@ pub use seal::SyncJob;
 pub use snapshot::SnapshotError;
 pub use times::{FoundRecord, TimeJob};
 
-#[cfg(test)]
-mod history;
+#[cfg(any(test, feature = "sim"))]
+pub mod history;

@@ -344,9 +344,9 @@ impl ReadJob {
         let range = &self.range;
         for SegmentThen { segment, len, end_offset, is_active } in &self.segments {
             // Retention was faster: whoever asks again learns the new start.
-            if !load::load_if_there(core, &self.dir, segment).await? {
+            let Some(_held) = load::load_if_there(core, &self.dir, segment).await? else {
                 return Ok(Read::Empty);
-            }
+            };
             let (end_offset, is_active) = (*end_offset, *is_active);
             let links = Links { is_active, end_offset, ..self.links.clone() };
             let bytes = range.bytes_max as u64;

@@ -17,6 +17,8 @@ use super::index::{IndexedBatch, Indexes};
 use super::load;
 use super::log::{Log, LogSpec};
 use super::names::Kind;
+use super::planted::Bug;
+use super::rare::Rare;
 use super::replay::{self, Replay};
 use super::scan::{Check, Follows, Links, Scanned, Scanner};
 use super::seal;
@@ -218,6 +220,7 @@ impl Opening<'_> {
                 self.log.epochs = epochs;
             }
             Err(reason) => {
+                Rare::EpochsUnusable.reached();
                 let name = super::names::EPOCHS.to_string();
                 self.recovery.findings.push(Finding::Unusable { name, reason });
             }
@@ -249,6 +252,7 @@ impl Opening<'_> {
         for (index, segment) in segments.iter().enumerate().take(from) {
             let end = segments.get(index + 1).map_or(Offset(i64::MAX), |next| next.base);
             if end > self.replay.position {
+                Rare::SnapshotReplayed.reached();
                 let file = load::open(self.core, segment).await?;
                 self.replay.segment(self.core, segment, &file, &mut self.log.producers).await?;
             }
@@ -280,18 +284,23 @@ impl Opening<'_> {
                         indexes.max_timestamp_offset = batch.last_offset;
                     }
                     if at > position {
+                        Rare::CleanTail.reached();
                         indexes.bytes_since_entry += batch.bytes;
                     }
                     self.log.epochs.observe(header.leader_epoch, header.base_offset);
                 }
                 // The marker lied, or the disk.
-                Scanned::Damage { .. } => return Ok(None),
+                Scanned::Damage { .. } => {
+                    Rare::MarkerLied.reached();
+                    return Ok(None);
+                }
                 Scanned::End => break,
             }
         }
         self.recovery.bytes_scanned += scanner.bytes_read;
         let end = scanner.next_offset;
         if end != self.recovery_point {
+            Rare::MarkerLied.reached();
             return Ok(None);
         }
         segment.max_timestamp.set(Some(indexes.max_timestamp));
@@ -327,7 +336,9 @@ impl Opening<'_> {
         self.log.epochs.truncate_end(segment.base);
         let path = segment.path(Kind::Log);
         let (base, len) = (segment.base, segment.len.get());
-        let scanner = Scanner::new(self.core, file.clone(), &path, base, (0, len), Check::Whole);
+        let check =
+            if Bug::TailNotChecked.is_planted() { Check::HeadersOnly } else { Check::Whole };
+        let scanner = Scanner::new(self.core, file.clone(), &path, base, (0, len), check);
         let mut scanner = scanner.with(Links {
             epochs: self.epochs_on_disk.clone(),
             epochs_end: self.recovery_point,
@@ -337,11 +348,13 @@ impl Opening<'_> {
         });
         let mut indexes = Indexes::new(base);
         let mut torn = None;
+        let mut last = None;
         loop {
             match scanner.next().await? {
                 Scanned::Batch { position, header } => {
                     let interval = self.log.config.index_interval_bytes;
                     indexes.on_batch(base, &indexed(&header), position, interval);
+                    last = Some((position, header.base_offset));
                     if position == 0 {
                         segment.first_timestamp.set(header.max_timestamp);
                     }
@@ -373,6 +386,12 @@ impl Opening<'_> {
             }
         }
         self.recovery.bytes_scanned += scanner.bytes_read;
+        if let Some((position, offset)) = last
+            && let Some(torn) = torn.as_mut().filter(|_| Bug::TailCutTooFar.is_planted())
+        {
+            torn.position = position;
+            scanner.next_offset = offset;
+        }
         let end = self.lost_end(segment, &mut scanner, next_base)?;
         segment.end_offset.set(end);
         segment.max_timestamp.set(Some(indexes.max_timestamp));
@@ -384,10 +403,15 @@ impl Opening<'_> {
         let needed_from = end.max(self.log.log_start_offset);
         let is_hole =
             next_base.is_some_and(|next| next > needed_from) && !self.log.config.is_compacted;
+        if is_hole {
+            Rare::Hole.reached();
+        }
+        let is_hole = is_hole && !Bug::HoleAccepted.is_planted();
         Ok(Reached { end, is_last: torn.is_some() || is_hole, torn })
     }
 
     fn quarantine(&mut self, segment: &Segment, position: u64, scanner: &mut Scanner<'_>) {
+        Rare::Quarantined.reached();
         let Some(damage) = segment.damage_at(position) else { return };
         self.recovery.findings.push(Finding::Quarantined {
             segment: segment.base,
@@ -471,8 +495,14 @@ impl Opening<'_> {
         kept_in: Option<String>,
     ) {
         self.recovery.findings.push(match kept_in {
-            Some(kept_in) => Finding::CutKept { segment, position, bytes, log_end_offset, kept_in },
-            None => Finding::TailCut { segment, position, bytes, log_end_offset },
+            Some(kept_in) => {
+                Rare::CutKept.reached();
+                Finding::CutKept { segment, position, bytes, log_end_offset, kept_in }
+            }
+            None => {
+                Rare::TailCut.reached();
+                Finding::TailCut { segment, position, bytes, log_end_offset }
+            }
         });
     }
 

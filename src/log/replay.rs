@@ -4,7 +4,9 @@ use super::error::LogError;
 use super::folder;
 use super::load;
 use super::names::{self, Kind};
+use super::planted::Bug;
 use super::producer_state::{ProducerBatch, ProducerEntry, ProducerStates};
+use super::rare::Rare;
 use super::recovery::Finding;
 use super::scan::{Check, Scanned, Scanner};
 use super::segment::Segment;
@@ -49,6 +51,7 @@ pub(super) async fn newest_snapshot(
                 break;
             }
             Err(error) => {
+                Rare::SnapshotUnusable.reached();
                 let name = names::file_name(offset, Kind::Snapshot);
                 found.findings.push(Finding::Unusable { name, reason: error.to_string() });
                 folder::remove(core, &path).await?;
@@ -97,7 +100,7 @@ impl Replay {
         header: &BatchHeader,
         producers: &mut ProducerStates,
     ) -> Result<(), LogError> {
-        if header.next_offset() <= self.position {
+        if header.next_offset() <= self.position || Bug::ProducersNotReplayed.is_planted() {
             return Ok(());
         }
         self.position = header.next_offset();

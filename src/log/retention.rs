@@ -13,6 +13,8 @@ use super::folder;
 use super::load;
 use super::log::Log;
 use super::names::{self, Kind};
+use super::planted::Bug;
+use super::rare::Rare;
 use super::segment::Segment;
 use super::{snapshot, writeback};
 use crate::model::{Offset, Timestamp};
@@ -95,12 +97,18 @@ impl Log {
         }
         // A new segment that is on its way counts on the one before it.
         let is_busy = reasons.len() == self.segments.len() && self.is_flushing();
-        let reasons = if is_busy { Vec::new() } else { reasons };
+        let reasons = if is_busy {
+            Rare::ExpiryPut.reached();
+            Vec::new()
+        } else {
+            reasons
+        };
         let count = reasons.len();
         let is_all = count == self.segments.len();
         let end = self.segments.get(count).map_or(self.log_end_offset, |segment| segment.base);
         let segments = self.segments.drain_front(count);
         if is_all {
+            Rare::AllExpired.reached();
             // Its name keeps the log's end when the files of all others are gone.
             self.tail.clear();
             self.segments.push(self.fresh_segment(end, now));
@@ -205,7 +213,11 @@ impl DeleteJob {
             core.sync_dir(&self.folder).await.map_err(LogError::at("fsync", &self.folder))?;
         }
         let mut doomed = Vec::new();
-        for segment in &self.segments {
+        let mut segments = self.segments.clone();
+        if Bug::NewestRemovedFirst.is_planted() {
+            segments.reverse();
+        }
+        for segment in &segments {
             for kind in Kind::ALL {
                 let path = names::path(&self.folder, segment.base, kind);
                 let mut to = path.clone().into_os_string();

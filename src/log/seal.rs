@@ -9,6 +9,8 @@ use super::folder;
 use super::index::{self, Indexes};
 use super::log::Log;
 use super::names::{self, Kind};
+use super::planted::Bug;
+use super::rare::Rare;
 use super::segment::Segment;
 use super::writeback;
 use crate::model::Offset;
@@ -31,6 +33,7 @@ pub(super) fn seal_later(core: &Core, log: &Log, segment: &Rc<Segment>, end: Off
                 dir.cache.borrow_mut().on_load(&segment);
             }
             Err(error) => {
+                Rare::SealFailed.reached();
                 durability.on_seal_failed(segment.base);
                 dir.fail(&error);
             }
@@ -56,7 +59,9 @@ async fn seal_all(
 /// Makes the folder's name durable, once.
 async fn sync_folder_name(core: &Core, dir: &LogDir, folder: &FolderState) -> Result<(), LogError> {
     if let Some(change) = folder.name.pending() {
-        core.sync_dir(dir.path()).await.map_err(LogError::at("fsync", dir.path()))?;
+        if !Bug::FolderNameNotSynced.is_planted() {
+            core.sync_dir(dir.path()).await.map_err(LogError::at("fsync", dir.path()))?;
+        }
         folder.name.on_synced(change);
     }
     Ok(())
@@ -64,7 +69,9 @@ async fn sync_folder_name(core: &Core, dir: &LogDir, folder: &FolderState) -> Re
 
 async fn sync_epochs(core: &Core, state: &FolderState, folder: &Path) -> Result<(), LogError> {
     if let Some(change) = state.epochs_file.pending() {
-        sync_file(core, &folder.join(names::EPOCHS)).await?;
+        if !Bug::EpochsNotSynced.is_planted() {
+            sync_file(core, &folder.join(names::EPOCHS)).await?;
+        }
         state.epochs_file.on_synced(change);
     }
     Ok(())
@@ -81,13 +88,21 @@ pub(super) fn finish_indexes(segment: &Segment) {
 /// Writes the indexes, gives reserved blocks back, and syncs all of a segment's files.
 pub(super) async fn seal(core: &Core, dir: &LogDir, segment: &Segment) -> Result<(), LogError> {
     let (path, len) = (segment.path(Kind::Log), segment.len.get());
-    let Some(file) = segment.file() else { return Ok(()) };
+    let Some(file) = segment.file() else {
+        // The one that took the place of all that had expired: nothing was written to it yet, and
+        // without its indexes the next start would have to look at it.
+        write_indexes(core, segment).await?;
+        let folder = &*segment.folder;
+        return core.sync_dir(folder).await.map_err(LogError::at("fsync", folder));
+    };
     if segment.allocated.get() > len {
         file.truncate(core, len).await.map_err(LogError::at("trim", &path))?;
         segment.allocated.set(len);
     }
     write_indexes(core, segment).await?;
-    file.sync_data(core).await.map_err(LogError::at("fsync", &path))?;
+    if !Bug::SealNotSynced.is_planted() {
+        file.sync_data(core).await.map_err(LogError::at("fsync", &path))?;
+    }
     writeback::on_synced(dir, segment, len);
     core.sync_dir(&segment.folder).await.map_err(LogError::at("fsync", &segment.folder))
 }
@@ -164,9 +179,13 @@ impl SyncJob {
             segment.writeback.until_idle().await;
         }
         if let Some(error) = self.dir.failure() {
+            Rare::SyncRefused.reached();
             return Err(error);
         }
-        if self.durability.recovery_point() >= self.end {
+        if Bug::PointBeforeSync.is_planted() {
+            self.durability.on_all_synced(self.end);
+        } else if self.durability.recovery_point() >= self.end {
+            Rare::SyncShared.reached();
             return Ok(self.durability.recovery_point());
         }
         self.sync(core).await.inspect_err(|error| self.dir.fail(error))?;
@@ -182,11 +201,17 @@ impl SyncJob {
             self.durability.names.on_change();
         }
         let path = segment.path(Kind::Log);
-        file.sync_data(core).await.map_err(LogError::at("fsync", &path))?;
+        match file.sync_data(core).await {
+            Err(_) if Bug::FailedSyncTrusted.is_planted() => file.sync_data(core).await,
+            synced => synced,
+        }
+        .map_err(LogError::at("fsync", &path))?;
         writeback::on_synced(&self.dir, segment, self.len);
         if let Some(change) = self.durability.names.pending() {
             let folder = &*self.folder;
-            core.sync_dir(folder).await.map_err(LogError::at("fsync", folder))?;
+            if !Bug::FolderNotSynced.is_planted() {
+                core.sync_dir(folder).await.map_err(LogError::at("fsync", folder))?;
+            }
             self.durability.names.on_synced(change);
         }
         sync_folder_name(core, &self.dir, &self.folder_state).await

@@ -7,6 +7,8 @@
 use super::error::LogError;
 use super::index::Indexes;
 use super::names::{self, Kind};
+use super::planted::Bug;
+use super::rare::Rare;
 use super::writeback::Writeback;
 use crate::base::Instant;
 use crate::model::{Offset, Timestamp};
@@ -71,6 +73,8 @@ pub struct Segment {
     pub is_touched: Cell<bool>,
     /// Retention or a removal took it: its names may be another's.
     pub is_gone: Cell<bool>,
+    /// How many count on its file and indexes.
+    uses: Cell<u32>,
     /// How many are loading it, by its names.
     loads: Cell<u32>,
     load_ended: Bell,
@@ -109,6 +113,7 @@ impl Segment {
             writeback,
             is_touched: Cell::new(false),
             is_gone: Cell::new(false),
+            uses: Cell::new(0),
             loads: Cell::new(0),
             load_ended: Bell::default(),
         })
@@ -129,6 +134,16 @@ impl Segment {
 
     pub fn is_loaded(&self) -> bool {
         self.file.borrow().is_some() && self.indexes.borrow().is_some()
+    }
+
+    /// Held by who counts on its file and indexes across awaits: they are not given back meanwhile.
+    pub fn hold(self: &Rc<Self>) -> InUse {
+        self.uses.set(self.uses.get() + 1);
+        InUse(Rc::clone(self))
+    }
+
+    pub fn is_in_use(&self) -> bool {
+        self.uses.get() > 0 && !Bug::HeldUnloaded.is_planted()
     }
 
     /// Held while the segment's files are opened and written by their names.
@@ -222,7 +237,18 @@ impl Segment {
     }
 
     pub fn damaged(&self, damage: Damage) -> LogError {
+        Rare::DamageRead.reached();
         LogError::Damaged { path: self.path(Kind::Log).into(), from: damage.from, to: damage.to }
+    }
+}
+
+/// A segment stays loaded as long as this lives.
+#[must_use]
+pub struct InUse(Rc<Segment>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.uses.set(self.0.uses.get() - 1);
     }
 }
 

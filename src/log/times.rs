@@ -99,9 +99,12 @@ impl TimeJob {
                 break;
             }
             // An empty one may not be made yet; what retention took since holds no records.
-            if *len == 0 || !load::load_if_there(core, &self.dir, segment).await? {
+            if *len == 0 {
                 continue;
             }
+            let Some(_held) = load::load_if_there(core, &self.dir, segment).await? else {
+                continue;
+            };
             if segment.max_time().is_none_or(|largest| largest < time) {
                 continue;
             }
@@ -212,9 +215,12 @@ impl TimeJob {
             if segment.base >= self.upper {
                 break;
             }
-            if *len == 0 || !load::load_if_there(core, &self.dir, segment).await? {
+            if *len == 0 {
                 continue;
             }
+            let Some(_held) = load::load_if_there(core, &self.dir, segment).await? else {
+                continue;
+            };
             let end = self.segments.get(index + 1).map_or(self.end, |(next, ..)| next.base);
             let time = if end <= self.upper && segment.base >= self.start {
                 known.or(segment.max_time())
@@ -229,6 +235,10 @@ impl TimeJob {
         }
         let Some((time, index)) = largest else { return Ok(None) };
         let (segment, len, _) = &self.segments[index];
+        // It may have been given back since it was looked at.
+        let Some(_held) = load::load_if_there(core, &self.dir, segment).await? else {
+            return Ok(None);
+        };
         self.in_segment(core, segment, *len, time).await
     }
 

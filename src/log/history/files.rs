@@ -33,7 +33,13 @@ pub fn check(world: &World, model: &Model, may_fail: bool) -> usize {
             continue;
         }
         let end = bases.get(index + 1).copied().unwrap_or(model.end());
-        check_segment(world, model, &format!("{folder}/{base:020}"), *base, end);
+        let path = format!("{folder}/{base:020}");
+        // An index that could not be written is in memory, and is built again at the next start.
+        let has_index = |kind: &str| names.contains(&format!("{base:020}.{kind}"));
+        if may_fail && !(has_index("index") && has_index("timeindex")) {
+            continue;
+        }
+        check_segment(world, model, &path, *base, end);
     }
     bases.len()
 }

@@ -34,6 +34,10 @@ pub struct Plan {
     pub may_fail: bool,
     /// The clock goes on by hours now and then: retention and rolls by time.
     pub long_pauses: bool,
+    /// Says what opening finds, on standard error.
+    pub tells: bool,
+    /// Old segments that may be open at once.
+    pub open_segments: usize,
 }
 
 /// A partition as a broker holds it.
@@ -51,12 +55,17 @@ pub struct Life {
     is_removing: Cell<bool>,
     /// The first failure that the disk is to blame for.
     pub failure: RefCell<Option<String>>,
-    pub counts: RefCell<Counts>,
+    counts: Rc<RefCell<Counts>>,
 }
 
 /// What was really done: a test that does nothing proves nothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// What was asked of the log.
+    pub operations: u64,
+    pub lives: u64,
+    /// Lives that did not end by themselves.
+    pub crashes: u64,
     pub staged: u64,
     pub duplicates: u64,
     pub syncs: u64,
@@ -115,9 +124,10 @@ pub async fn open(core: &Core, plan: &Plan) -> Result<(Log, bool), LogError> {
         refuses_damage: false,
     };
     let told = format!("{spec:?}");
-    let (log, recovery) =
-        Log::open(core, LogDir::new(&facts, plan.mode), spec, plan.config.clone()).await?;
-    if std::env::var_os("HIGHWATER_SIM_SEED").is_some() {
+    let dir = LogDir::new(&facts, plan.mode);
+    dir.set_open_segments_max(plan.open_segments);
+    let (log, recovery) = Log::open(core, dir, spec, plan.config.clone()).await?;
+    if plan.tells {
         let (end, findings) = (log.log_end_offset(), recovery.findings);
         eprintln!("-- {told}, up to {end}: {findings:?} {:?}", log.epoch_entries());
     }
@@ -145,12 +155,30 @@ pub async fn fetch(core: &Core, span: &Span) -> Result<Vec<u8>, LogError> {
     Ok(bytes)
 }
 
+impl Counts {
+    pub fn add(&mut self, other: &Self) {
+        let Self { operations, lives, crashes, staged, duplicates, .. } = *other;
+        self.operations += operations;
+        self.lives += lives;
+        self.crashes += crashes;
+        self.staged += staged;
+        self.duplicates += duplicates;
+        self.syncs += other.syncs;
+        self.reads += other.reads;
+        self.times += other.times;
+        self.rolls += other.rolls;
+        self.removed += other.removed;
+        self.failures += other.failures;
+    }
+}
+
 impl Life {
     /// Opens the log as a broker does at start, and compares it with the model.
     pub async fn begin(
         core: Core,
         plan: Plan,
         model: Rc<RefCell<Model>>,
+        counts: Rc<RefCell<Counts>>,
         how: End,
     ) -> Result<Rc<Self>, LogError> {
         let (log, is_clean) = open(&core, &plan).await?;
@@ -166,7 +194,7 @@ impl Life {
             tasks: Cell::new(0),
             is_removing: Cell::new(false),
             failure: RefCell::default(),
-            counts: RefCell::default(),
+            counts,
         });
         life.compare_all(how).await?;
         Ok(life)
@@ -222,7 +250,8 @@ impl Life {
                 0..=49 => self.append(),
                 50..=57 => self.sync().await,
                 58..=62 => self.in_background(|life| async move { life.sync().await }),
-                63..=77 => self.read_some().await,
+                63..=72 => self.read_some().await,
+                73..=77 => self.in_background(|life| async move { life.read_some().await }),
                 78..=81 => self.find_times().await,
                 82..=84 => self.remove_old(),
                 85..=88 => self.write_checkpoints().await,
@@ -241,7 +270,7 @@ impl Life {
         let micros = {
             let mut random = self.random.borrow_mut();
             match random.below(10) {
-                0 if self.plan.long_pauses => random.below(2 * 3_600_000_000),
+                0 if self.plan.long_pauses => random.below(12 * 3_600_000_000),
                 0..=4 => random.below(30_000),
                 _ => random.below(300),
             }
@@ -292,6 +321,7 @@ impl Life {
     }
 
     fn append_one(&self) -> bool {
+        self.counts.borrow_mut().operations += 1;
         let now = self.core.wall();
         let (draft, epoch) = {
             let mut random = self.random.borrow_mut();
@@ -389,6 +419,7 @@ impl Life {
     }
 
     /// Appends at least so many bytes.
+    #[cfg(test)]
     pub async fn append_much(self: &Rc<Self>, bytes: u64) {
         while self.log.borrow().size_bytes() < bytes && self.failure.borrow().is_none() {
             for _ in 0..200 {
@@ -402,6 +433,7 @@ impl Life {
 
     /// What is acknowledged after this must survive a power cut.
     pub async fn sync(&self) {
+        self.counts.borrow_mut().operations += 1;
         let job = self.log.borrow().sync_job();
         match job.run(&self.core).await {
             Ok(offset) => {
@@ -429,6 +461,7 @@ impl Life {
 
     /// A read gives the bytes that were appended.
     async fn read_some(&self) {
+        self.counts.borrow_mut().operations += 1;
         let range = self.range();
         let (start, end) = {
             let model = self.model.borrow();
@@ -480,6 +513,7 @@ impl Life {
     /// A search by time gives what a walk over all records gives.
     async fn find_times(&self) {
         let Some((time, upper)) = self.time() else { return };
+        self.counts.borrow_mut().operations += 2;
         let (first, largest, expected) = {
             let (log, model) = (self.log.borrow(), self.model.borrow());
             let first = log.time_job(Timestamp(time), Offset(upper));
@@ -537,7 +571,10 @@ impl Life {
             job
         };
         if let Some(job) = job {
-            self.counts.borrow_mut().removed += 1;
+            let mut counts = self.counts.borrow_mut();
+            counts.operations += 1;
+            counts.removed += 1;
+            drop(counts);
             self.is_removing.set(true);
             self.in_background(|life| async move {
                 if let Err(error) = job.run(&life.core).await {
@@ -549,6 +586,7 @@ impl Life {
     }
 
     async fn write_checkpoints(&self) {
+        self.counts.borrow_mut().operations += 1;
         let (point, start) = {
             let log = self.log.borrow();
             (log.recovery_point(), log.log_start_offset())

@@ -3,7 +3,7 @@
 //! step: a power cut leaves it done or not done.
 
 use super::content::Content;
-use super::faults::{Call, DiskFaults, Trap};
+use super::faults::{Call, DiskFaults, Odds, Trap};
 use super::job::FileJob;
 use crate::base::Random;
 use crate::runtime::file::File;
@@ -139,7 +139,13 @@ impl Disk {
                 self.sync_range(&file, (at, len), wait, last, faults, random).map(plain)
             }
             FileJob::Reserve { inode, end } => self.reserve(inode, end, faults).map(plain),
-            FileJob::Truncate { inode, len } => self.truncate(inode, len, now_ms).map(plain),
+            FileJob::Truncate { inode, len } => {
+                // Rare, and asked for most often after a write has failed: then more of them fail.
+                if Odds(faults.write_error.0.saturating_mul(10)).hit(random) {
+                    return Err(io::Error::from_raw_os_error(libc::EIO));
+                }
+                self.truncate(inode, len, now_ms).map(plain)
+            }
             FileJob::Named(named) => {
                 if faults.name_error.hit(random) {
                     return Err(error(libc::EIO));
