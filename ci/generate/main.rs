@@ -9,6 +9,7 @@ mod read;
 mod registry;
 mod rust;
 mod schema;
+mod value;
 mod write;
 
 use std::path::Path;

@@ -101,6 +101,9 @@ fn read_uses(stem: &str, code: &str) -> String {
     if mentions(code, "cow") {
         uses.push_str("use crate::protocol::array::cow;\n");
     }
+    if mentions(code, "ToValue") {
+        uses.push_str("use crate::protocol::value::{Fields, ToValue, Value};\n");
+    }
     if mentions(code, "Pieces") {
         uses.push_str("use crate::base::Pieces;\n");
     }

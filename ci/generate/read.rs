@@ -2,6 +2,7 @@
 
 use crate::rust::{self, condition, field_doc, method, number_default, number_type, struct_type};
 use crate::schema::{Field, Kind, Schema, Struct, Type, Versions};
+use crate::value;
 use std::fmt::Write as _;
 
 /// The module that reads one schema.
@@ -16,6 +17,7 @@ pub fn module(schema: &Schema) -> String {
         element(&mut out, schema, structure);
         to_write(&mut out, schema, structure);
     }
+    value::module(&mut out, schema);
     out
 }
 
@@ -71,7 +73,7 @@ fn element_type(schema: &Schema, kind: &Type) -> String {
 }
 
 /// What a view holds for a field that the version does not have.
-fn absent(field: &Field) -> String {
+pub fn absent(field: &Field) -> String {
     match &field.kind {
         _ if field.null.is_some() => "None".to_string(),
         Type::String => "\"\"".to_string(),

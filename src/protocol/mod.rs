@@ -24,6 +24,7 @@ pub mod produce_answer;
 #[cfg(test)]
 mod random;
 pub mod reader;
+pub mod value;
 pub mod writer;
 
 pub use array::{Array, Element, Elements, Records};
@@ -34,4 +35,5 @@ pub use frame::RequestHeader;
 pub use message::{ApiFacts, ApiKey, Encode, Message, Parse, Request, read, write};
 pub use produce_answer::ProduceAnswer;
 pub use reader::Reader;
+pub use value::{Fields, ToValue, Value};
 pub use writer::{FrameStart, Gap, Part, RecordsGap, Writer};

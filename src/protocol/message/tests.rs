@@ -21,7 +21,12 @@ macro_rules! each {
             RegisterBrokerRecord UnregisterBrokerRecord TopicRecord PartitionRecord ConfigRecord
             PartitionChangeRecord FenceBrokerRecord UnfenceBrokerRecord RemoveTopicRecord
             FeatureLevelRecord ProducerIdsRecord BrokerRegistrationChangeRecord NoOpRecord
-            LeaderChangeMessage);
+            LeaderChangeMessage SnapshotHeaderRecord SnapshotFooterRecord KRaftVersionRecord
+            VotersRecord BeginTransactionRecord EndTransactionRecord AbortTransactionRecord
+            ClientQuotaRecord AccessControlEntryRecord RemoveAccessControlEntryRecord
+            UserScramCredentialRecord RemoveUserScramCredentialRecord DelegationTokenRecord
+            RemoveDelegationTokenRecord ClearElrRecord RegisterControllerRecord
+            ZkMigrationStateRecord ConsumerProtocolSubscription ConsumerProtocolAssignment);
     };
     ($check:ident: $($name:ident)*) => { $($check!($name);)* };
 }

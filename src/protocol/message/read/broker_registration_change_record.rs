@@ -6,6 +6,7 @@
 use crate::model::Uuid;
 use crate::protocol::message::write::broker_registration_change_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Array, Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -87,5 +88,26 @@ impl<'a> BrokerRegistrationChangeRecord<'a> {
             log_dirs: self.log_dirs.iter().collect(),
             cordoned_log_dirs: self.cordoned_log_dirs.map(|x| x.iter().collect()),
         }
+    }
+}
+
+impl<'a> ToValue<'a> for BrokerRegistrationChangeRecord<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("brokerId", self.broker_id.to_value(version));
+        fields.put("brokerEpoch", self.broker_epoch.to_value(version));
+        if self.fenced != 0 {
+            fields.put("fenced", self.fenced.to_value(version));
+        }
+        if version >= 1 && self.in_controlled_shutdown != 0 {
+            fields.put("inControlledShutdown", self.in_controlled_shutdown.to_value(version));
+        }
+        if version >= 2 && !self.log_dirs.is_empty() {
+            fields.put("logDirs", self.log_dirs.to_value(version));
+        }
+        if version >= 3 && self.cordoned_log_dirs.is_some() {
+            fields.put("cordonedLogDirs", self.cordoned_log_dirs.to_value(version));
+        }
+        Value::Fields(fields)
     }
 }

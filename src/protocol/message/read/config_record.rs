@@ -5,6 +5,7 @@
 
 use crate::protocol::message::write::config_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -52,5 +53,16 @@ impl<'a> ConfigRecord<'a> {
             name: self.name.into(),
             value: self.value.map(|x| x.into()),
         }
+    }
+}
+
+impl<'a> ToValue<'a> for ConfigRecord<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("resourceType", self.resource_type.to_value(version));
+        fields.put("resourceName", self.resource_name.to_value(version));
+        fields.put("name", self.name.to_value(version));
+        fields.put("value", self.value.to_value(version));
+        Value::Fields(fields)
     }
 }

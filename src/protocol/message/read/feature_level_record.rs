@@ -5,6 +5,7 @@
 
 use crate::protocol::message::write::feature_level_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -43,5 +44,14 @@ impl<'a> FeatureLevelRecord<'a> {
     /// The same message as the writing half holds it. This one allocates.
     pub fn to_write(&self) -> write::FeatureLevelRecord<'a> {
         write::FeatureLevelRecord { name: self.name.into(), feature_level: self.feature_level }
+    }
+}
+
+impl<'a> ToValue<'a> for FeatureLevelRecord<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("name", self.name.to_value(version));
+        fields.put("featureLevel", self.feature_level.to_value(version));
+        Value::Fields(fields)
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::protocol::message::write::fence_broker_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -43,5 +44,14 @@ impl FenceBrokerRecord {
     /// The same message as the writing half holds it. This one allocates.
     pub fn to_write(&self) -> write::FenceBrokerRecord {
         write::FenceBrokerRecord { id: self.id, epoch: self.epoch }
+    }
+}
+
+impl<'a> ToValue<'a> for FenceBrokerRecord {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("id", self.id.to_value(version));
+        fields.put("epoch", self.epoch.to_value(version));
+        Value::Fields(fields)
     }
 }

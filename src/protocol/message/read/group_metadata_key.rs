@@ -5,6 +5,7 @@
 
 use crate::protocol::message::write::group_metadata_key as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -40,5 +41,13 @@ impl<'a> GroupMetadataKey<'a> {
     /// The same message as the writing half holds it. This one allocates.
     pub fn to_write(&self) -> write::GroupMetadataKey<'a> {
         write::GroupMetadataKey { group: self.group.into() }
+    }
+}
+
+impl<'a> ToValue<'a> for GroupMetadataKey<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("group", self.group.to_value(version));
+        Value::Fields(fields)
     }
 }

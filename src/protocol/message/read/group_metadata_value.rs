@@ -7,6 +7,7 @@ use crate::base::Pieces;
 use crate::protocol::array::cow;
 use crate::protocol::message::write::group_metadata_value as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Array, Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -143,5 +144,39 @@ impl<'a> MemberMetadata<'a> {
             subscription: cow(self.subscription),
             assignment: cow(self.assignment),
         }
+    }
+}
+
+impl<'a> ToValue<'a> for GroupMetadataValue<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("protocolType", self.protocol_type.to_value(version));
+        fields.put("generation", self.generation.to_value(version));
+        fields.put("protocol", self.protocol.to_value(version));
+        fields.put("leader", self.leader.to_value(version));
+        if version >= 2 {
+            fields.put("currentStateTimestamp", self.current_state_timestamp.to_value(version));
+        }
+        fields.put("members", self.members.to_value(version));
+        Value::Fields(fields)
+    }
+}
+
+impl<'a> ToValue<'a> for MemberMetadata<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("memberId", self.member_id.to_value(version));
+        if version >= 3 {
+            fields.put("groupInstanceId", self.group_instance_id.to_value(version));
+        }
+        fields.put("clientId", self.client_id.to_value(version));
+        fields.put("clientHost", self.client_host.to_value(version));
+        if version >= 1 {
+            fields.put("rebalanceTimeout", self.rebalance_timeout.to_value(version));
+        }
+        fields.put("sessionTimeout", self.session_timeout.to_value(version));
+        fields.put("subscription", self.subscription.to_value(version));
+        fields.put("assignment", self.assignment.to_value(version));
+        Value::Fields(fields)
     }
 }

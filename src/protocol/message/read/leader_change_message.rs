@@ -6,6 +6,7 @@
 use crate::model::Uuid;
 use crate::protocol::message::write::leader_change_message as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Array, Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -91,5 +92,27 @@ impl Voter {
     /// The same message as the writing half holds it. This one allocates.
     pub fn to_write(&self) -> write::Voter {
         write::Voter { voter_id: self.voter_id, voter_directory_id: self.voter_directory_id }
+    }
+}
+
+impl<'a> ToValue<'a> for LeaderChangeMessage<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("version", self.version.to_value(version));
+        fields.put("leaderId", self.leader_id.to_value(version));
+        fields.put("voters", self.voters.to_value(version));
+        fields.put("grantingVoters", self.granting_voters.to_value(version));
+        Value::Fields(fields)
+    }
+}
+
+impl<'a> ToValue<'a> for Voter {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("voterId", self.voter_id.to_value(version));
+        if version >= 1 {
+            fields.put("voterDirectoryId", self.voter_directory_id.to_value(version));
+        }
+        Value::Fields(fields)
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::protocol::message::write::no_op_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -38,5 +39,11 @@ impl NoOpRecord {
     /// The same message as the writing half holds it. This one allocates.
     pub fn to_write(&self) -> write::NoOpRecord {
         write::NoOpRecord {}
+    }
+}
+
+impl<'a> ToValue<'a> for NoOpRecord {
+    fn to_value(&self, _: i16) -> Value<'a> {
+        Value::Fields(Fields::default())
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::protocol::message::write::offset_commit_key as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -48,5 +49,15 @@ impl<'a> OffsetCommitKey<'a> {
             topic: self.topic.into(),
             partition: self.partition,
         }
+    }
+}
+
+impl<'a> ToValue<'a> for OffsetCommitKey<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("group", self.group.to_value(version));
+        fields.put("topic", self.topic.to_value(version));
+        fields.put("partition", self.partition.to_value(version));
+        Value::Fields(fields)
     }
 }

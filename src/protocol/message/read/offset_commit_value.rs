@@ -6,6 +6,7 @@
 use crate::model::Uuid;
 use crate::protocol::message::write::offset_commit_value as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -77,5 +78,24 @@ impl<'a> OffsetCommitValue<'a> {
             expire_timestamp: self.expire_timestamp,
             topic_id: self.topic_id,
         }
+    }
+}
+
+impl<'a> ToValue<'a> for OffsetCommitValue<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("offset", self.offset.to_value(version));
+        if version >= 3 {
+            fields.put("leaderEpoch", self.leader_epoch.to_value(version));
+        }
+        fields.put("metadata", self.metadata.to_value(version));
+        fields.put("commitTimestamp", self.commit_timestamp.to_value(version));
+        if (1..=1).contains(&version) {
+            fields.put("expireTimestamp", self.expire_timestamp.to_value(version));
+        }
+        if version >= 4 && !self.topic_id.is_zero() {
+            fields.put("topicId", self.topic_id.to_value(version));
+        }
+        Value::Fields(fields)
     }
 }

@@ -6,6 +6,7 @@
 use crate::model::Uuid;
 use crate::protocol::message::write::partition_change_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Array, Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -124,5 +125,41 @@ impl<'a> PartitionChangeRecord<'a> {
             eligible_leader_replicas: self.eligible_leader_replicas.map(|x| x.iter().collect()),
             last_known_elr: self.last_known_elr.map(|x| x.iter().collect()),
         }
+    }
+}
+
+impl<'a> ToValue<'a> for PartitionChangeRecord<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("partitionId", self.partition_id.to_value(version));
+        fields.put("topicId", self.topic_id.to_value(version));
+        if self.isr.is_some() {
+            fields.put("isr", self.isr.to_value(version));
+        }
+        if self.leader != -2 {
+            fields.put("leader", self.leader.to_value(version));
+        }
+        if self.replicas.is_some() {
+            fields.put("replicas", self.replicas.to_value(version));
+        }
+        if self.removing_replicas.is_some() {
+            fields.put("removingReplicas", self.removing_replicas.to_value(version));
+        }
+        if self.adding_replicas.is_some() {
+            fields.put("addingReplicas", self.adding_replicas.to_value(version));
+        }
+        if self.leader_recovery_state != -1 {
+            fields.put("leaderRecoveryState", self.leader_recovery_state.to_value(version));
+        }
+        if version >= 1 && self.directories.is_some() {
+            fields.put("directories", self.directories.to_value(version));
+        }
+        if version >= 2 && self.eligible_leader_replicas.is_some() {
+            fields.put("eligibleLeaderReplicas", self.eligible_leader_replicas.to_value(version));
+        }
+        if version >= 2 && self.last_known_elr.is_some() {
+            fields.put("lastKnownElr", self.last_known_elr.to_value(version));
+        }
+        Value::Fields(fields)
     }
 }

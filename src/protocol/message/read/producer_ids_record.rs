@@ -5,6 +5,7 @@
 
 use crate::protocol::message::write::producer_ids_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -49,5 +50,15 @@ impl ProducerIdsRecord {
             broker_epoch: self.broker_epoch,
             next_producer_id: self.next_producer_id,
         }
+    }
+}
+
+impl<'a> ToValue<'a> for ProducerIdsRecord {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("brokerId", self.broker_id.to_value(version));
+        fields.put("brokerEpoch", self.broker_epoch.to_value(version));
+        fields.put("nextProducerId", self.next_producer_id.to_value(version));
+        Value::Fields(fields)
     }
 }

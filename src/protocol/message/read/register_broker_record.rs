@@ -6,6 +6,7 @@
 use crate::model::Uuid;
 use crate::protocol::message::write::register_broker_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Array, Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -187,5 +188,52 @@ impl<'a> BrokerFeature<'a> {
             min_supported_version: self.min_supported_version,
             max_supported_version: self.max_supported_version,
         }
+    }
+}
+
+impl<'a> ToValue<'a> for RegisterBrokerRecord<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("brokerId", self.broker_id.to_value(version));
+        if version >= 2 {
+            fields.put("isMigratingZkBroker", self.is_migrating_zk_broker.to_value(version));
+        }
+        fields.put("incarnationId", self.incarnation_id.to_value(version));
+        fields.put("brokerEpoch", self.broker_epoch.to_value(version));
+        fields.put("endPoints", self.end_points.to_value(version));
+        fields.put("features", self.features.to_value(version));
+        fields.put("rack", self.rack.to_value(version));
+        fields.put("fenced", self.fenced.to_value(version));
+        if version >= 1 {
+            fields.put("inControlledShutdown", self.in_controlled_shutdown.to_value(version));
+        }
+        if version >= 3 && !self.log_dirs.is_empty() {
+            fields.put("logDirs", self.log_dirs.to_value(version));
+        }
+        if version >= 4 && self.cordoned_log_dirs.is_some() {
+            fields.put("cordonedLogDirs", self.cordoned_log_dirs.to_value(version));
+        }
+        Value::Fields(fields)
+    }
+}
+
+impl<'a> ToValue<'a> for BrokerEndpoint<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("name", self.name.to_value(version));
+        fields.put("host", self.host.to_value(version));
+        fields.put("port", self.port.to_value(version));
+        fields.put("securityProtocol", self.security_protocol.to_value(version));
+        Value::Fields(fields)
+    }
+}
+
+impl<'a> ToValue<'a> for BrokerFeature<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("name", self.name.to_value(version));
+        fields.put("minSupportedVersion", self.min_supported_version.to_value(version));
+        fields.put("maxSupportedVersion", self.max_supported_version.to_value(version));
+        Value::Fields(fields)
     }
 }

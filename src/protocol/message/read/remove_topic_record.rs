@@ -6,6 +6,7 @@
 use crate::model::Uuid;
 use crate::protocol::message::write::remove_topic_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -42,5 +43,13 @@ impl RemoveTopicRecord {
     /// The same message as the writing half holds it. This one allocates.
     pub fn to_write(&self) -> write::RemoveTopicRecord {
         write::RemoveTopicRecord { topic_id: self.topic_id }
+    }
+}
+
+impl<'a> ToValue<'a> for RemoveTopicRecord {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("topicId", self.topic_id.to_value(version));
+        Value::Fields(fields)
     }
 }

@@ -6,6 +6,7 @@
 use crate::model::Uuid;
 use crate::protocol::message::write::topic_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -44,5 +45,14 @@ impl<'a> TopicRecord<'a> {
     /// The same message as the writing half holds it. This one allocates.
     pub fn to_write(&self) -> write::TopicRecord<'a> {
         write::TopicRecord { name: self.name.into(), topic_id: self.topic_id }
+    }
+}
+
+impl<'a> ToValue<'a> for TopicRecord<'a> {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("name", self.name.to_value(version));
+        fields.put("topicId", self.topic_id.to_value(version));
+        Value::Fields(fields)
     }
 }

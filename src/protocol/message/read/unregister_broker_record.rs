@@ -5,6 +5,7 @@
 
 use crate::protocol::message::write::unregister_broker_record as write;
 use crate::protocol::message::{ApiKey, Message};
+use crate::protocol::value::{Fields, ToValue, Value};
 use crate::protocol::{Element, ProtocolError, Reader};
 use std::ops::RangeInclusive;
 
@@ -43,5 +44,14 @@ impl UnregisterBrokerRecord {
     /// The same message as the writing half holds it. This one allocates.
     pub fn to_write(&self) -> write::UnregisterBrokerRecord {
         write::UnregisterBrokerRecord { broker_id: self.broker_id, broker_epoch: self.broker_epoch }
+    }
+}
+
+impl<'a> ToValue<'a> for UnregisterBrokerRecord {
+    fn to_value(&self, version: i16) -> Value<'a> {
+        let mut fields = Fields::default();
+        fields.put("brokerId", self.broker_id.to_value(version));
+        fields.put("brokerEpoch", self.broker_epoch.to_value(version));
+        Value::Fields(fields)
     }
 }
