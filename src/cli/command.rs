@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 #[cfg(feature = "sim")]
 use super::sim;
-use super::{completions, load, serve, topic, version};
+use super::{completions, consume, dump_log, group, load, produce, serve, topic, version};
 use crate::server;
 use clap::parser::ValueSource;
 use clap::{
@@ -17,7 +17,7 @@ use clap::{
 use std::process::ExitCode;
 
 /// Commands that speak to no cluster in the way of the others, and take none of the common flags.
-const APART: &[&str] = &["serve", "load", "completions", "sim"];
+const APART: &[&str] = &["serve", "load", "completions", "dump-log", "sim"];
 
 /// A Kafka-compatible broker for Linux, and the commands to work with it or any other Kafka.
 #[derive(Parser)]
@@ -36,6 +36,14 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Look at topics, and change them
     Topic(topic::Args),
+    /// Write records to a topic
+    Produce(produce::Args),
+    /// Read records of topics
+    Consume(consume::Args),
+    /// Look at consumer groups, and change them
+    Group(group::Args),
+    /// Show or verify the files of a log, without a broker
+    DumpLog(dump_log::DumpLogArgs),
     /// What this program is
     Version(version::Args),
     /// Completions for a shell
@@ -120,6 +128,10 @@ fn run(arguments: Arguments, watch: server::Watch) -> ExitCode {
             };
         }
         Command::Topic(args) => topic::run(&args, common),
+        Command::Produce(args) => produce::run(&args, common),
+        Command::Consume(args) => consume::run(&args, common),
+        Command::Group(args) => group::run(&args, common),
+        Command::DumpLog(args) => dump_log::run(&args),
         Command::Version(args) => version::run(&args, common),
         Command::Completions(args) => completions::run(&args),
     };

@@ -39,6 +39,9 @@ pub enum Failure {
     Parts { failed: usize, all: usize, exit: Exit },
     #[error("{during}: {source}")]
     Io { during: String, source: io::Error },
+    /// What one command alone can say.
+    #[error("{text}")]
+    Other { exit: Exit, text: String },
     /// Whoever read our output has seen enough.
     #[error("the output is closed")]
     OutputClosed,
@@ -65,7 +68,7 @@ impl Failure {
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::NobodyToAsk | Self::Declined => Exit::Unconfirmed,
             Self::Corrupt(_) => Exit::Corrupt,
-            Self::Parts { exit, .. } => *exit,
+            Self::Parts { exit, .. } | Self::Other { exit, .. } => *exit,
             Self::Io { .. } => Exit::Failed,
             Self::OutputClosed => Exit::Done,
         }

@@ -6,9 +6,11 @@
 //!                         Cluster -> Client -> Connection
 //! ```
 //!
-//! `serve` runs the broker; all other commands are clients of any Kafka. `connection` moves frames and
-//! pairs answers with requests; `client` calls a broker in Kafka's nouns and picks versions; `cluster`
-//! finds the right broker. `load` measures a broker over many connections from one thread.
+//! `serve` runs the broker, and `dump_log` reads a log's files without one; all other commands are
+//! clients of any Kafka. `connection` moves frames and pairs answers with requests; `client` calls a
+//! broker in Kafka's nouns and picks versions; `cluster` finds the right broker. `record_format` and
+//! `record_json` say how `produce` reads and `consume` writes records. `load` measures a broker over
+//! many connections from one thread.
 
 pub mod batches;
 pub mod client;
@@ -19,11 +21,18 @@ pub mod common;
 pub mod completions;
 pub mod connect_error;
 pub mod connection;
+pub mod consume;
+pub mod dump_log;
 pub mod exit;
 pub mod failure;
 pub mod grammar;
+pub mod group;
+pub mod interrupt;
 pub mod load;
 pub mod output;
+pub mod produce;
+pub mod record_format;
+pub mod record_json;
 pub mod serve;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -27,6 +27,28 @@ pub struct TimeEntry {
     pub relative_offset: u32,
 }
 
+impl OffsetEntry {
+    /// One entry from its bytes in a file.
+    pub fn decode(raw: &[u8; OFFSET_ENTRY_BYTES]) -> Self {
+        let [o0, o1, o2, o3, p0, p1, p2, p3] = *raw;
+        Self {
+            relative_offset: u32::from_be_bytes([o0, o1, o2, o3]),
+            position: u32::from_be_bytes([p0, p1, p2, p3]),
+        }
+    }
+}
+
+impl TimeEntry {
+    /// One entry from its bytes in a file.
+    pub fn decode(raw: &[u8; TIME_ENTRY_BYTES]) -> Self {
+        let [t0, t1, t2, t3, t4, t5, t6, t7, o0, o1, o2, o3] = *raw;
+        Self {
+            timestamp: Timestamp(i64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7])),
+            relative_offset: u32::from_be_bytes([o0, o1, o2, o3]),
+        }
+    }
+}
+
 /// Why a file is no index. It is built again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
@@ -199,11 +221,8 @@ pub fn decode_offsets(bytes: &[u8], segment_bytes: u64) -> Result<Vec<OffsetEntr
         return Err(IndexError::Size { bytes: bytes.len() });
     }
     let mut entries: Vec<OffsetEntry> = Vec::with_capacity(bytes.len() / OFFSET_ENTRY_BYTES);
-    for (index, raw) in bytes.chunks_exact(OFFSET_ENTRY_BYTES).enumerate() {
-        let entry = OffsetEntry {
-            relative_offset: u32::from_be_bytes([raw[0], raw[1], raw[2], raw[3]]),
-            position: u32::from_be_bytes([raw[4], raw[5], raw[6], raw[7]]),
-        };
+    for (index, raw) in bytes.as_chunks::<OFFSET_ENTRY_BYTES>().0.iter().enumerate() {
+        let entry = OffsetEntry::decode(raw);
         if raw.iter().all(|byte| *byte == 0) && is_zero(&bytes[index * OFFSET_ENTRY_BYTES..]) {
             break;
         }
@@ -228,13 +247,8 @@ pub fn decode_times(bytes: &[u8]) -> Result<Vec<TimeEntry>, IndexError> {
         return Err(IndexError::Size { bytes: bytes.len() });
     }
     let mut entries: Vec<TimeEntry> = Vec::with_capacity(bytes.len() / TIME_ENTRY_BYTES);
-    for (index, raw) in bytes.chunks_exact(TIME_ENTRY_BYTES).enumerate() {
-        let mut time = [0; 8];
-        time.copy_from_slice(&raw[..8]);
-        let entry = TimeEntry {
-            timestamp: Timestamp(i64::from_be_bytes(time)),
-            relative_offset: u32::from_be_bytes([raw[8], raw[9], raw[10], raw[11]]),
-        };
+    for (index, raw) in bytes.as_chunks::<TIME_ENTRY_BYTES>().0.iter().enumerate() {
+        let entry = TimeEntry::decode(raw);
         if raw.iter().all(|byte| *byte == 0) && is_zero(&bytes[index * TIME_ENTRY_BYTES..]) {
             break;
         }

@@ -11,6 +11,8 @@
 
 pub mod address;
 pub mod dial;
+pub mod fetching;
+pub mod groups;
 pub mod offsets;
 pub mod routing;
 pub mod topics;

@@ -64,6 +64,12 @@ impl Cluster {
         Ok(topics)
     }
 
+    /// All topics, without another try.
+    pub fn ask_all(&mut self) -> Result<Vec<TopicState>, ClientError> {
+        let found = self.ask_topics(None)?;
+        Ok(found.into_iter().filter_map(|(_, found)| found.ok()).collect())
+    }
+
     /// These topics, in their order; one that does not exist is the failure, with what was meant.
     pub fn topics(&mut self, names: &[impl AsRef<str>]) -> Result<Vec<TopicState>, Failure> {
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
