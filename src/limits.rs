@@ -90,6 +90,13 @@ pub const RETURN_PATIENCE: Duration = Duration::from_secs(10);
 /// Connections of one core whose clients are looked for at a time.
 pub const WATCHED_CONNECTIONS_MAX: usize = 1024;
 
+/// How long a stop waits for the answers of requests that have been begun; what has none then is
+/// named, and its connection closed.
+pub const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// After this long a step of a stop is named, and again and again.
+pub const STOP_STEP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Lines of the log of one kind that clients may cause on one core in a while; more are counted.
 pub const TOLD_LINES_MAX: u32 = 10;
 pub const TOLD_WINDOW: Duration = Duration::from_secs(10);

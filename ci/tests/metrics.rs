@@ -6,6 +6,7 @@ use highwater::model::Offset;
 use process::{
     Broker, Process, append, ask_http, batch, eventually, free_address, read_from, scrape, sum_of,
 };
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 const ANY_PORT: [&str; 2] = ["--override", "highwater.metrics.listener=127.0.0.1:0"];
@@ -93,4 +94,47 @@ fn bad_http_costs_its_sender_the_connection_and_nobody_anything() {
     let head = ask_http(address, b"HEAD /metrics HTTP/1.1\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"));
     assert!(process.runs());
+}
+
+#[test]
+fn slow_scrapers_hold_nobody_up_but_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), free_address(), &ANY_PORT);
+    let address = process.metrics_address().unwrap();
+    // Were they answered one after the other, all of these would have been given up before the last.
+    eventually("a scrape is answered while slow ones wait", || {
+        let slow: Vec<TcpStream> = (0..7)
+            .map(|_| {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.write_all(b"GET /met").unwrap();
+                stream
+            })
+            .collect();
+        let answer = ask_http(address, b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n");
+        let is_answered = answer.starts_with("HTTP/1.1 200 OK\r\n");
+        let waits = |mut stream: &TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            let read = stream.read(&mut [0; 1]);
+            read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        };
+        (is_answered && slow.iter().all(waits)).then_some(())
+    });
+}
+
+#[test]
+fn names_are_those_that_kafkas_own_metrics_get() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start_with(folder.path(), free_address(), &ANY_PORT);
+    let mut client = process.client();
+    client.create_topic("counted", 3, &[]).unwrap();
+    eventually("the topic is counted", || {
+        let has = |name: &str, value| process.metric(name) == value;
+        (has("kafka_controller_kafkacontroller_globaltopiccount", 1)
+            && has("kafka_controller_kafkacontroller_globalpartitioncount", 3)
+            && has("kafka_server_replicamanager_leadercount", 3))
+        .then_some(())
+    });
+    assert_eq!(process.metric("kafka_controller_kafkacontroller_activecontrollercount"), 1);
+    assert_eq!(process.metric("kafka_server_replicamanager_underreplicatedpartitions"), 0);
+    assert_eq!(process.metric("kafka_log_logmanager_offlinelogdirectorycount"), 0);
 }

@@ -4,7 +4,7 @@
 
 mod process;
 
-use process::{Process, free_address, highwater};
+use process::{Process, eventually, free_address, highwater};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -67,6 +67,47 @@ fn a_seccomp_filter_that_refuses_io_uring_is_named_with_the_way_out() {
     for error in [libc::EPERM, libc::ENOSYS] {
         let fix = "fix: docker run --security-opt seccomp=unconfined";
         check(error, 8 << 20, &["seccomp filter", "refuses io_uring", fix]);
+    }
+}
+
+/// Takes from the calling process, and the program that it becomes, all memory that may be locked,
+/// and the right to lock more.
+fn lock_nothing() -> io::Result<()> {
+    const CAP_IPC_LOCK: libc::c_ulong = 14;
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is live for the call.
+    done(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) })?;
+    // SAFETY: no pointers.
+    if unsafe { libc::geteuid() } == 0 {
+        // SAFETY: no pointers.
+        done(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0) })?;
+    }
+    Ok(())
+}
+
+/// The kernel's own refusal. Not every kernel charges a ring to this limit (one that does not lets the
+/// broker start, and there is nothing to show), so the words are shown by an error of our choice, too.
+#[test]
+fn the_kernels_own_limit_of_locked_memory_is_named() {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    let mut command: Command = highwater();
+    command.args(["serve", "--listen", &address.to_string(), "--data"]);
+    command.arg(folder.path().join("data"));
+    // SAFETY: between fork and exec it makes three system calls and touches no memory but its own.
+    unsafe { command.pre_exec(lock_nothing) };
+    let mut broker = Process::launch(folder.path(), address, command);
+    let has_started = eventually("it starts, or says why not", || {
+        let is_ready = broker.log().lines().any(|line| line.starts_with("ready "));
+        (is_ready || !broker.runs()).then_some(is_ready)
+    });
+    if has_started {
+        println!("this kernel does not charge rings to RLIMIT_MEMLOCK");
+        return;
+    }
+    assert!(!broker.ended().success());
+    let log = broker.log();
+    for words in ["limit 0 bytes", "fix: ulimit -l unlimited", "LimitMEMLOCK=infinity"] {
+        assert!(log.contains(words), "it says '{words}':\n{log}");
     }
 }
 

@@ -608,3 +608,25 @@ fn a_recovery_is_told() {
     let broker = Process::start_in(folder.path(), address);
     assert!(!broker.log().contains("recovery"), "{}", broker.log());
 }
+
+#[test]
+fn the_data_folder_is_its_owners_and_one_that_is_not_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, data) = (tempfile::tempdir().unwrap(), "data");
+    let data = folder.path().join(data);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let broker = Process::start_in(folder.path(), free_address());
+    let mut client = broker.client();
+    client.create_topic("owned", 1, &[]).unwrap();
+    client.await_topic("owned", PATIENCE).unwrap();
+    append(&mut client, "owned", 0, &batch(&["a"]));
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("owned-0")), 0o700);
+    let segment = data.join("owned-0/00000000000000000000.log");
+    assert_eq!(mode(&segment) & 0o007, 0, "others have no right to a file");
+    assert!(!broker.log().contains("open to other users"), "{}", broker.log());
+    assert!(broker.stop().success());
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let broker = Process::start_in(folder.path(), free_address());
+    broker.says("is open to other users of this machine (mode 755)");
+}

@@ -1,6 +1,6 @@
-//! The HTTP endpoint: `GET /metrics`, one request per connection, one connection at a time. What
+//! The HTTP endpoint: `GET /metrics`, one request per connection, a few connections at a time. What
 //! it cannot read costs its sender the connection and nobody anything else; a client that is slow
-//! is given up after a moment.
+//! is given up after a moment, and meanwhile others are answered.
 
 use super::metrics;
 use crate::broker::Metrics;
@@ -10,12 +10,15 @@ use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Bytes of a request's line and headers.
 const HEAD_BYTES_MAX: usize = 8 << 10;
 const HEADERS_MAX: usize = 64;
-/// A whole request must have come within this, and each part of the answer have been taken.
+/// Clients that are answered at the same time: a scraper or two, and people.
+const SCRAPES_MAX: usize = 8;
+/// A whole request must have come within this, and within as long the whole answer been taken.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two tries to accept where that fails.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -52,7 +55,8 @@ pub fn watch(config: &BrokerConfig, counters: &Arc<Metrics>) -> Option<SocketAdd
     let dirs = config.log_dirs.iter().map(|path| path.display().to_string()).collect();
     let started = TcpListener::bind(asked).and_then(|listener| {
         let address = listener.local_addr()?;
-        machine::start_aside("metrics", move || serve(&listener, &counters, dirs))?;
+        let page = metrics::Page::new(counters, dirs);
+        machine::start_aside("metrics", move || serve(&listener, page))?;
         Ok(address)
     });
     match started {
@@ -67,22 +71,63 @@ pub fn watch(config: &BrokerConfig, counters: &Arc<Metrics>) -> Option<SocketAdd
     }
 }
 
-fn serve(listener: &TcpListener, counters: &Metrics, dirs: Vec<String>) {
-    let page = metrics::Page::new(counters, dirs);
+/// Scrapes that are answered now.
+#[derive(Clone, Default)]
+struct Open(Arc<AtomicUsize>);
+
+/// One of them, until it is over.
+struct Place(Open);
+
+impl Open {
+    fn take(&self) -> Option<Place> {
+        let place = Place(self.clone());
+        (self.0.fetch_add(1, Ordering::Relaxed) < SCRAPES_MAX).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Each client has a thread of its own: a slow one holds nobody up but itself.
+fn serve(listener: &TcpListener, page: metrics::Page) {
+    let (page, open) = (Arc::new(page), Open::default());
     loop {
-        match listener.accept() {
-            // Whatever went wrong, went wrong for this one.
-            Ok((stream, _)) => drop(answer(stream, &page)),
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::debug!("the metrics' listener: {error}");
                 std::thread::sleep(PAUSE);
+                continue;
             }
+        };
+        let Some(place) = open.take() else {
+            turn_away(&stream);
+            continue;
+        };
+        let page = Arc::clone(&page);
+        let answering = machine::start_aside("scrape", move || {
+            let _place = place;
+            // Whatever went wrong, went wrong for this one.
+            drop(answer(stream, &page));
+        });
+        if let Err(error) = answering {
+            tracing::debug!("a scrape has no thread: {error}");
         }
     }
 }
 
-fn answer(mut stream: TcpStream, page: &metrics::Page<'_>) -> io::Result<()> {
-    stream.set_write_timeout(Some(PATIENCE))?;
+/// Says that there are too many, if that can be said at once.
+fn turn_away(mut stream: &TcpStream) {
+    let text = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    if stream.set_nonblocking(true).is_ok() {
+        let _ = stream.write(text.as_bytes());
+    }
+}
+
+fn answer(mut stream: TcpStream, page: &metrics::Page) -> io::Result<()> {
     let (status, kind, body, is_head) = match read_request(&mut stream) {
         Ok(Wanted::Metrics) => ("200 OK", METRICS_TYPE, page.text(), false),
         Ok(Wanted::MetricsHead) => ("200 OK", METRICS_TYPE, page.text(), true),
@@ -102,8 +147,27 @@ fn answer(mut stream: TcpStream, page: &metrics::Page<'_>) -> io::Result<()> {
     if !is_head {
         text.push_str(&body);
     }
-    stream.write_all(text.as_bytes())?;
+    write_in_time(&mut stream, text.as_bytes())?;
     stream.shutdown(Shutdown::Write)
+}
+
+/// Writes all, or gives up: who takes a byte now and then is not waited for without end.
+fn write_in_time(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    let give_up = clock::monotonic() + PATIENCE;
+    while !bytes.is_empty() {
+        let left = give_up.since(clock::monotonic());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn read_request(stream: &mut TcpStream) -> Result<Wanted, BadRequest> {

@@ -5,11 +5,13 @@ use crate::api::registry;
 use crate::base::Counter;
 use crate::broker::metrics::{AppendMetrics, CoreMetrics, Metrics};
 use crate::runtime::core::Counters;
+use crate::runtime::panics;
 use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 
 /// Where the counters are, and what they are counted of.
-pub struct Page<'a> {
-    metrics: &'a Metrics,
+pub struct Page {
+    metrics: Arc<Metrics>,
     /// Log directories, in the order of the settings.
     dirs: Vec<String>,
 }
@@ -67,6 +69,11 @@ const PER_CORE: &[Of<CoreMetrics>] = &[
         |core| &core.receive_parks,
     ),
     (
+        "highwater_core_stuck_turns_total",
+        "Turns of the core's loop that took more than a second.",
+        |core| &core.stuck_turns,
+    ),
+    (
         "highwater_fetch_slices_warmed_total",
         "Slices of segment files that were not in the page cache and were brought in first.",
         |core| &core.slices_warmed,
@@ -94,8 +101,8 @@ const LOOPS: &[Of<Counters>] = &[
     ),
 ];
 
-impl<'a> Page<'a> {
-    pub fn new(metrics: &'a Metrics, dirs: Vec<String>) -> Self {
+impl Page {
+    pub fn new(metrics: Arc<Metrics>, dirs: Vec<String>) -> Self {
         Self { metrics, dirs }
     }
 
@@ -124,8 +131,23 @@ impl<'a> Page<'a> {
                 line(&mut out, name, &[("core", &index)], count);
             }
         }
+        self.turns(&mut out);
         self.appends(&mut out);
         out
+    }
+
+    fn turns(&self, out: &mut String) {
+        let name = "highwater_core_longest_turn_seconds";
+        head(out, name, "gauge", "The longest turn of the core's loop so far, sleep aside.");
+        for (index, core) in self.metrics.cores().iter().enumerate() {
+            let longest =
+                core.turns().map_or(0.0, |turns| turns.doing.longest_turn().as_secs_f64());
+            line(out, name, &[("core", &index)], longest);
+        }
+        let name = "highwater_caught_panics_total";
+        let help = "Requests on which the broker's own code failed; their connections were closed.";
+        head(out, name, "counter", help);
+        line(out, name, &[], panics::caught_count());
     }
 
     fn sum(&self, of: impl Fn(&CoreMetrics) -> &Counter) -> u64 {
@@ -144,9 +166,56 @@ impl<'a> Page<'a> {
     }
 
     fn levels(&self, out: &mut String) {
-        let name = "kafka_server_replicamanager_partitioncount";
-        head(out, name, "gauge", "Partitions of this broker.");
-        line(out, name, &[], self.sum(|core| &core.partitions));
+        let partitions = self.sum(|core| &core.partitions);
+        let of_metadata = |of: fn(&CoreMetrics) -> &Counter| self.sum(of);
+        // One node leads what it has, and has no replicas that could be behind.
+        let levels: [(&str, &str, u64); 9] = [
+            (
+                "kafka_server_replicamanager_partitioncount",
+                "Partitions of this broker.",
+                partitions,
+            ),
+            ("kafka_server_replicamanager_leadercount", "Partitions that it leads.", partitions),
+            (
+                "kafka_server_replicamanager_underreplicatedpartitions",
+                "Partitions that it leads and that have replicas out of sync.",
+                0,
+            ),
+            (
+                "kafka_controller_kafkacontroller_activecontrollercount",
+                "1 where the controller of the cluster is active.",
+                1,
+            ),
+            (
+                "kafka_controller_kafkacontroller_activebrokercount",
+                "Brokers of the cluster that are not fenced.",
+                1,
+            ),
+            (
+                "kafka_controller_kafkacontroller_globaltopiccount",
+                "Topics of the cluster.",
+                of_metadata(|core| &core.topics),
+            ),
+            (
+                "kafka_controller_kafkacontroller_globalpartitioncount",
+                "Partitions of the cluster.",
+                of_metadata(|core| &core.cluster_partitions),
+            ),
+            (
+                "kafka_coordinator_group_groupmetadatamanager_numgroups",
+                "Groups that this broker coordinates.",
+                self.sum(|core| &core.groups),
+            ),
+            (
+                "kafka_log_logmanager_offlinelogdirectorycount",
+                "Log directories that are out of service.",
+                of_metadata(|core| &core.offline_dirs),
+            ),
+        ];
+        for (name, help, level) in levels {
+            head(out, name, "gauge", help);
+            line(out, name, &[], level);
+        }
         let name = "kafka_server_socketservermetrics_connection_count";
         head(out, name, "gauge", "Open connections, by core.");
         for (index, core) in self.metrics.cores().iter().enumerate() {
@@ -203,7 +272,7 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn line(out: &mut String, name: &str, labels: &[(&str, &dyn Display)], value: u64) {
+fn line(out: &mut String, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
     out.push_str(name);
     for (place, (label, text)) in labels.iter().enumerate() {
         out.push(if place == 0 { '{' } else { ',' });
@@ -238,7 +307,7 @@ mod tests {
             core.note_request(0);
         }
         metrics.cores()[1].appends[0].is_ring.set(1);
-        let text = Page::new(&metrics, vec!["/a \"b\"\\c".into()]).text();
+        let text = Page::new(Arc::clone(&metrics), vec!["/a \"b\"\\c".into()]).text();
         let has = |line: &str| assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         has("kafka_server_brokertopicmetrics_messagesin_total 6");
         has("kafka_server_brokertopicmetrics_bytesin_total 1400");
@@ -251,7 +320,7 @@ mod tests {
     #[test]
     fn each_name_has_one_head_before_its_series() {
         let metrics = Metrics::new(3, 2);
-        let text = Page::new(&metrics, vec!["/a".into(), "/b".into()]).text();
+        let text = Page::new(Arc::clone(&metrics), vec!["/a".into(), "/b".into()]).text();
         let mut heads = std::collections::BTreeSet::new();
         let mut current = "";
         for line in text.lines() {
@@ -261,8 +330,16 @@ mod tests {
             } else if !line.starts_with('#') {
                 let name = line.split(['{', ' ']).next().unwrap();
                 assert_eq!(name, current);
-                assert!(line.rsplit_once(' ').unwrap().1.parse::<u64>().is_ok());
+                assert!(line.rsplit_once(' ').unwrap().1.parse::<f64>().is_ok());
             }
         }
+    }
+    #[test]
+    fn a_large_machine_has_few_enough_series_whatever_it_stores() {
+        let metrics = Metrics::new(64, 1);
+        metrics.cores()[0].partitions.set(10_000);
+        let text = Page::new(metrics, vec!["/a".into()]).text();
+        let series = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert!(series < 3000, "{series}");
     }
 }

@@ -1,6 +1,7 @@
 //! From a frame to a pending answer.
 
 use super::context::Context;
+use super::decode::{Unreadable, decode};
 use super::pending::{Later, MustClose, Pending};
 use super::registry::{self, Road};
 use super::{
@@ -13,6 +14,9 @@ use super::{
     list_partition_reassignments, list_transactions, metadata, offset_for_leader_epoch, produce,
     sasl_handshake, update_features,
 };
+use crate::broker::doing::Phase;
+#[cfg(any(test, feature = "sim"))]
+use crate::broker::rehearsal;
 use crate::limits::{PRODUCE_PART_BYTES, REQUEST_ELEMENTS_MAX};
 use crate::protocol::{ApiKey, Encode, ProtocolError, Reader, RequestHeader, Writer, frame};
 use crate::runtime::{Chain, chain};
@@ -72,7 +76,16 @@ pub fn begin(context: &Rc<Context>, frame: Chain) -> Result<Begun, MustClose> {
     let arena = Bump::new();
     let mut reader =
         Reader::new(chain::pieces(&list), &arena).with_elements_max(REQUEST_ELEMENTS_MAX);
-    let header = RequestHeader::parse(&mut reader).map_err(|error| close(None, &error))?;
+    let header = decode(|| {
+        let header = RequestHeader::parse(&mut reader)?;
+        #[cfg(any(test, feature = "sim"))]
+        rehearsal::strike(rehearsal::Place::Decode, header.client_id);
+        Ok(header)
+    });
+    let header = header.map_err(|error| close(None, &error))?;
+    context.shard.doing(Phase::Request, header.api.key());
+    #[cfg(any(test, feature = "sim"))]
+    rehearsal::strike_elsewhere(header.client_id);
     context.conduct.note(header.api, || context.shard.core().now());
     let Some(row) = registry::row(header.api) else {
         let name = header.api.name();
@@ -89,12 +102,13 @@ pub fn begin(context: &Rc<Context>, frame: Chain) -> Result<Begun, MustClose> {
         }),
         Road::Fetch => fetch::begin(context, &header, reader, &frame)
             .map(|job| Begun { pending: Pending::Fetch(job), charge: 0 }),
-        Road::AtOnce => at_once(context, &header, reader).map(Begun::now),
+        // It reads the metadata, and changes nothing but what it answers.
+        Road::AtOnce => decode(|| at_once(context, &header, reader)).map(Begun::now),
         Road::Group => group_road::begin(context, &header, reader).map(|pending| {
             let charge = group_road::cost(header.api, frame.len());
             Begun { pending, charge }
         }),
-        Road::Task => check(context, &header, reader).map(|charge| {
+        Road::Task => decode(|| check(context, &header, reader)).map(|charge| {
             let (api, version) = (header.api, header.version);
             let correlation_id = header.correlation_id;
             let asked = Asked { api, version, correlation_id, frame: frame.clone() };
@@ -110,7 +124,7 @@ impl Begun {
     }
 }
 
-fn close(header: Option<&RequestHeader<'_>>, error: &ProtocolError) -> MustClose {
+fn close(header: Option<&RequestHeader<'_>>, error: &Unreadable) -> MustClose {
     match header {
         Some(header) => {
             MustClose(format!("{} version {}: {error}", header.api.name(), header.version))
@@ -230,8 +244,9 @@ fn task(context: &Rc<Context>, asked: Asked) -> Pending {
             }
         };
     }
+    let (shard, api) = (Rc::clone(&context.shard), asked.api.key());
     context.shard.core().spawn(async move {
-        let answer = tasks!(work);
+        let answer = shard.doing_request(api, async { tasks!(work) }).await;
         later_.set(answer);
         context_.bell.ring();
     });

@@ -50,6 +50,8 @@ impl ToCode for ProduceError {
             Self::Repack(BuildError::Pack(_)) => ErrorCode::CorruptMessage,
             Self::Stage(error) => error.code(),
             Self::Log(error) => error.code(),
+            // Its connection is closed; this is for who asks all the same.
+            Self::Panicked(_) => ErrorCode::UnknownServerError,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! connection: what a fetch needs is allocated once and used again.
 
 use super::context::Context;
+use super::decode::{Unreadable, decode};
 use super::error::ToCode;
 use super::outbox::Outbox;
 use crate::base::Pieces;
@@ -19,8 +20,7 @@ use crate::model::{ErrorCode, LeaderEpoch, Offset, TopicId};
 use crate::protocol::message::write::fetch::{EpochEndOffset, PartitionData};
 use crate::protocol::read::FetchRequest;
 use crate::protocol::{
-    ApiKey, FetchAnswer, FetchHead, Parse as _, ProtocolError, Reader, RecordsGap, RequestHeader,
-    Writer, frame,
+    ApiKey, FetchAnswer, FetchHead, Parse as _, Reader, RecordsGap, RequestHeader, Writer, frame,
 };
 use crate::runtime::sync::Bell;
 use crate::runtime::{Chain, chain};
@@ -102,8 +102,8 @@ pub fn begin(
     header: &RequestHeader<'_>,
     body: Reader<'_>,
     frame: &Chain,
-) -> Result<Rc<FetchJob>, ProtocolError> {
-    FetchRequest::parse(body, header.version)?;
+) -> Result<Rc<FetchJob>, Unreadable> {
+    decode(|| FetchRequest::parse(body, header.version))?;
     let lane = Rc::clone(context.lane.borrow_mut().get_or_insert_with(|| open_lane(context)));
     let job = lane.spare.borrow_mut().pop().unwrap_or_default();
     if frame.len() <= SPARE_REQUEST_BYTES_MAX {

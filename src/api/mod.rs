@@ -5,6 +5,7 @@
 //! members may wait for minutes; everything else that waits is a task. [`error`] is the only place where Kafka's codes are chosen.
 
 pub mod context;
+pub mod decode;
 pub mod dispatch;
 pub mod error;
 pub mod outbox;

@@ -59,6 +59,16 @@ impl Pending {
         Ok(())
     }
 
+    /// What is waited for, in words.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Self::Now(_) => "an answer that is ready",
+            Self::Later(_) => "a request that a task works on",
+            Self::Produce(_) => "a Produce",
+            Self::Fetch(_) => "a Fetch",
+        }
+    }
+
     /// Forgets a request whose connection has gone.
     pub fn abandon(self, shard: &Rc<Shard>) {
         if let Self::Produce(job) = self {

@@ -4,6 +4,7 @@
 //! slices, and the answer re-reads it for the names. Per request nothing is allocated.
 
 use super::context::Context;
+use super::decode::{Unreadable, decode};
 use super::error::ToCode;
 use super::outbox::Outbox;
 use super::pending::MustClose;
@@ -19,9 +20,7 @@ use crate::protocol::message::write::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse,
 };
 use crate::protocol::read::{ProduceRequest, produce::TopicProduceData};
-use crate::protocol::{
-    ApiKey, Parse as _, ProduceAnswer, ProtocolError, Reader, RequestHeader, Writer, frame,
-};
+use crate::protocol::{ApiKey, Parse as _, ProduceAnswer, Reader, RequestHeader, Writer, frame};
 use crate::record::BatchError;
 use crate::runtime::{Chain, chain};
 use bumpalo::Bump;
@@ -51,8 +50,8 @@ pub fn begin(
     header: &RequestHeader<'_>,
     body: Reader<'_>,
     frame: &Chain,
-) -> Result<ProduceJob, ProtocolError> {
-    let request = ProduceRequest::parse(body, header.version)?;
+) -> Result<ProduceJob, Unreadable> {
+    let request = decode(|| ProduceRequest::parse(body, header.version))?;
     let part_count = request.topic_data.iter().map(|topic| topic.partition_data.len()).sum();
     let shard = &context.shard;
     let ticket = shard.produces.borrow_mut().begin(part_count, &context.bell);
@@ -148,10 +147,19 @@ impl ProduceJob {
     }
 
     /// Encodes the answer. With acks=0 there is none, and an error closes the connection: the
-    /// only way to tell the client.
+    /// only way to tell the client. So does a batch that our own code has failed on.
     pub fn write(self, shard: &Rc<Shard>, outbox: &mut Outbox) -> Result<(), MustClose> {
         let mut produces = shard.produces.borrow_mut();
-        let result = if self.acks == 0 {
+        let broken = produces.outcomes(self.ticket).iter().find_map(|outcome| match outcome {
+            AppendOutcome::Failed(error) => match &**error {
+                ProduceError::Panicked(panicked) => Some(panicked),
+                _ => None,
+            },
+            _ => None,
+        });
+        let result = if let Some(panicked) = broken {
+            Err(MustClose(format!("Produce: {panicked}")))
+        } else if self.acks == 0 {
             match produces.outcomes(self.ticket).iter().find_map(failure) {
                 None => Ok(()),
                 Some(error) => Err(MustClose(format!("a produce with acks=0 failed: {error}"))),

@@ -41,8 +41,9 @@ pub enum Call {
     ListGroups(ListFilter),
     /// Open the logs that this shard owns. To every shard, at start.
     Open(Box<super::open::Opening>),
-    /// Close all client connections. To every shard, at shutdown.
-    CloseConnections,
+    /// Answer what was begun, begin nothing more, close all client connections. To every shard, at
+    /// shutdown.
+    Drain,
     /// Close all logs and say how far they are durable. To every shard, at shutdown.
     CloseLogs,
     /// How far are the logs durable? To every shard, now and then.
@@ -240,10 +241,8 @@ impl Shard {
                 Reply::Done
             }
             Call::Open(opening) => Reply::Opened(self.open_logs(*opening).await),
-            Call::CloseConnections => {
-                if let Some(above) = self.above.get() {
-                    (above.close_connections)();
-                }
+            Call::Drain => {
+                self.drain().await;
                 Reply::Done
             }
             Call::CloseLogs => Reply::Checkpoints(self.close_logs().await),

@@ -5,6 +5,7 @@
 //! or until its time is over. Owners wake a fetcher once per turn and partition and say which one
 //! it was: the next round reads those again, and what is known of the others stays.
 
+use super::doing::Phase;
 use super::letter::{Letter, Ticket};
 use super::shard::Shard;
 use crate::base::{FastMap, Instant};
@@ -184,6 +185,11 @@ impl Fetchers {
         self.free.push(ticket);
     }
 
+    /// Has all that sleep look around.
+    pub(super) fn wake_all(&self) {
+        self.entries.iter().flatten().for_each(|fetcher| fetcher.bell.ring());
+    }
+
     fn get(&self, ticket: Ticket) -> Option<&Rc<Fetcher>> {
         self.entries.get(ticket as usize)?.as_ref()
     }
@@ -268,7 +274,7 @@ impl Shard {
         let mut round = self.fetchers.borrow_mut().begin_round(fetcher);
         fetcher.begin(round, parts.len());
         loop {
-            let may_wait = bounds.bytes_min > 0 && self.core().now() < bounds.deadline;
+            let may_wait = bounds.bytes_min > 0 && self.may_wait(bounds.deadline);
             let due = fetcher.due.take();
             let request = Round { parts, due: &due, bytes_max: bounds.bytes_max, watch: may_wait };
             self.fetch_round(fetcher, round, request, outcomes).await;
@@ -276,7 +282,7 @@ impl Shard {
             if !may_wait || parts.is_empty() || has_enough(parts, outcomes, bounds) {
                 break;
             }
-            while !fetcher.is_woken() && self.core().now() < bounds.deadline {
+            while !fetcher.is_woken() && self.may_wait(bounds.deadline) {
                 sync::race(fetcher.bell.heard(), self.core().sleep_until(bounds.deadline)).await;
             }
             if !fetcher.is_woken() {
@@ -286,6 +292,10 @@ impl Shard {
             round = self.fetchers.borrow_mut().begin_round(fetcher);
         }
         trim(outcomes, bounds.bytes_max);
+    }
+
+    fn may_wait(&self, deadline: Instant) -> bool {
+        !self.is_draining() && self.core().now() < deadline
     }
 
     async fn fetch_round(
@@ -352,6 +362,7 @@ impl Shard {
         if let Some(watch) = watch {
             partition.watch(watch);
         }
+        self.doing_at(Phase::Read, part.topic, part.partition);
         partition.read(self, &part, left, is_first).await
     }
 

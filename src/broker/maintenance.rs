@@ -1,6 +1,7 @@
 //! What a shard does now and then: retention, and syncs that a topic's flush.ms asks for. One task
 //! walks all partitions; none has a timer of its own.
 
+use super::doing::Phase;
 use super::shard::Shard;
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ impl Shard {
             self.core().sleep(interval).await;
             let partitions: Vec<_> = self.partitions.borrow().values().cloned().collect();
             for partition in partitions {
+                self.doing_at(Phase::Retention, partition.topic, partition.index);
                 partition.retain(&self).await;
             }
         }

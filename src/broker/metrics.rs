@@ -4,6 +4,7 @@
 //! allocated, locked or sent, and nothing is kept per partition. A thread that is no core reads
 //! them when it is asked. What is a level and not a count is brought up to date once a second.
 
+use super::control::CONTROLLER_SHARD;
 use super::shard::Shard;
 use crate::base::Counter;
 use crate::log::append_path::{PathCounts, Way};
@@ -56,8 +57,17 @@ pub struct CoreMetrics {
     /// the file was in a worker.
     pub bytes_copied: Counter,
 
+    /// Turns of the core's loop that took so long that it was told. The watchdog counts them.
+    pub stuck_turns: Counter,
+
     /// Partitions that this core owns.
     pub partitions: Counter,
+    /// Groups that this core coordinates.
+    pub groups: Counter,
+    /// Of the whole cluster, and of all cores: the controller's core alone counts them.
+    pub topics: Counter,
+    pub cluster_partitions: Counter,
+    pub offline_dirs: Counter,
     /// How appends reach the files, by log directory.
     pub appends: Vec<AppendMetrics>,
 }
@@ -103,7 +113,12 @@ impl CoreMetrics {
             receive_parks: Counter::default(),
             slices_warmed: Counter::default(),
             bytes_copied: Counter::default(),
+            stuck_turns: Counter::default(),
             partitions: Counter::default(),
+            groups: Counter::default(),
+            topics: Counter::default(),
+            cluster_partitions: Counter::default(),
+            offline_dirs: Counter::default(),
             appends: (0..dir_count).map(|_| AppendMetrics::default()).collect(),
         }
     }
@@ -159,11 +174,25 @@ impl Shard {
         loop {
             let metrics = self.metrics();
             metrics.partitions.set(self.partition_count() as u64);
+            metrics.groups.set(self.group_count() as u64);
             for (shown, dir) in metrics.appends.iter().zip(&*self.log_dirs.borrow()) {
                 let (way, counts) = dir.append_counts();
                 shown.show(way, counts);
             }
+            if self.index() == CONTROLLER_SHARD {
+                self.count_cluster();
+            }
             self.core().sleep(LOOK_AGAIN).await;
         }
+    }
+    fn count_cluster(&self) {
+        let metrics = self.metrics();
+        if let Some(image) = &*self.image.borrow() {
+            metrics.topics.set(image.topics().len() as u64);
+            metrics.cluster_partitions.set(image.partition_count() as u64);
+        }
+        let dirs = self.log_dirs.borrow();
+        let offline = dirs.iter().filter(|dir| dir.failure().is_some()).count();
+        metrics.offline_dirs.set(offline as u64);
     }
 }

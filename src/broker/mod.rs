@@ -14,6 +14,7 @@ pub mod call;
 pub mod checkpoints;
 pub mod control;
 pub mod directories;
+pub mod doing;
 pub mod fetch;
 pub mod fetch_session;
 pub mod groups;
@@ -24,9 +25,12 @@ pub mod open;
 pub mod partition;
 pub mod produce;
 pub mod questions;
+#[cfg(any(test, feature = "sim"))]
+pub mod rehearsal;
 pub mod round;
 pub mod told;
 
+mod drain;
 #[cfg(test)]
 mod flush_policy_tests;
 mod image;

@@ -9,6 +9,7 @@
 //!   all parts home: the bell rings, the connection encodes the answer
 //! ```
 
+use super::doing::Phase;
 use super::letter::{Letter, Ticket};
 use super::shard::Shard;
 use crate::limits::KEPT_BYTES_MAX;
@@ -16,6 +17,7 @@ use crate::log::{LogError, StageError};
 use crate::model::{Offset, Timestamp, TopicId};
 use crate::record::{BatchError, BuildError};
 use crate::runtime::Chain;
+use crate::runtime::panics::Panicked;
 use crate::runtime::sync::Bell;
 use std::rc::Rc;
 
@@ -74,6 +76,9 @@ pub enum ProduceError {
     Stage(#[from] StageError),
     #[error("{0}")]
     Log(std::sync::Arc<LogError>),
+    /// Our own code failed on the batch; whose connection it came on is closed.
+    #[error("{0}")]
+    Panicked(#[from] Panicked),
 }
 
 /// One produce request at home.
@@ -177,7 +182,10 @@ impl Shard {
                 let error = Box::new(ProduceError::UnknownPartition);
                 self.appended(part.home, part.ticket, part.index, AppendOutcome::Failed(error));
             }
-            Some(partition) => partition.append(self, part),
+            Some(partition) => {
+                self.doing_at(Phase::Append, part.topic, part.partition);
+                partition.append(self, part);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::call::Calls;
 use super::control::ControllerHost;
+use super::doing::Phase;
 use super::fetch::Fetchers;
 use super::fetch_session::{SessionCache, SessionLimits};
 use super::groups::Groups;
@@ -26,6 +27,7 @@ use crate::runtime::sync::{Bell, Gate};
 use crate::runtime::{Core, Socket};
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -58,8 +60,9 @@ pub struct Above {
     pub connection: Box<dyn Fn(Socket, Arrival)>,
     /// The core that accepts is told something.
     pub door: Box<dyn Fn(&DoorNote)>,
-    /// Closes all connections of this core.
-    pub close_connections: Box<dyn Fn()>,
+    /// Begins nothing more on the connections of this core, and closes them as they are answered;
+    /// resolves when all are, or time is over.
+    pub drain: Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()>>>>,
     /// The process was asked to stop.
     pub stop: Box<dyn Fn()>,
 }
@@ -102,6 +105,8 @@ pub struct Shard {
     pub controller: OnceCell<Rc<ControllerHost>>,
     pub above: OnceCell<Above>,
     pub connection_count: Cell<usize>,
+    /// The broker stops: nobody waits any longer for what may come.
+    pub(super) is_draining: Cell<bool>,
     /// What of the lines that clients cause is written.
     pub(super) told: RefCell<Told>,
     /// Held by whoever writes the checkpoint files.
@@ -142,6 +147,7 @@ impl Shard {
             controller: OnceCell::new(),
             above: OnceCell::new(),
             connection_count: Cell::new(0),
+            is_draining: Cell::new(false),
             told: RefCell::default(),
             checkpoints_gate: Gate::default(),
             request_count: Cell::new(0),
@@ -280,6 +286,7 @@ impl Shard {
             self.stage_groups();
             let mut dirty = self.dirty.take();
             for partition in dirty.drain(..) {
+                self.doing_at(Phase::Write, partition.topic, partition.index);
                 partition.flush(&self);
             }
             // Keeps the memory; a flush may have marked partitions again.

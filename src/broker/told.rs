@@ -21,15 +21,18 @@ pub enum Kind {
     Buffers,
     /// Something happened to a group, or to a member.
     Group,
+    /// A connection had no answer yet when the broker stopped.
+    Late,
 }
 
 /// By [`Kind`].
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 6] = [
     (Kind::Closed, "closing connections"),
     (Kind::Refused, "refusing connections"),
     (Kind::NotAccepted, "cannot accept connections"),
     (Kind::Buffers, "socket buffers stay as they are"),
     (Kind::Group, "groups"),
+    (Kind::Late, "closing connections before they are answered"),
 ];
 
 /// How much was told of each kind. Pure.
@@ -47,6 +50,7 @@ struct Window {
 /// Lines that were left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftOut {
+    kind: Kind,
     what: &'static str,
     count: u64,
     span: Duration,
@@ -72,13 +76,13 @@ impl Told {
 
     /// What is to be said of windows that have ended, or, at the end of all, of those that have not.
     pub fn end_windows(&mut self, now: Instant, is_last: bool) -> impl Iterator<Item = LeftOut> {
-        self.0.iter_mut().zip(KINDS).filter_map(move |(window, (_, what))| {
+        self.0.iter_mut().zip(KINDS).filter_map(move |(window, (kind, what))| {
             let span = now.since(window.since?);
             if span < TOLD_WINDOW && !is_last {
                 return None;
             }
             let count = std::mem::take(window).left_out;
-            (count > 0).then_some(LeftOut { what, count, span })
+            (count > 0).then_some(LeftOut { kind, what, count, span })
         })
     }
 }
@@ -108,7 +112,12 @@ impl Shard {
     pub(super) fn tell_left_out(&self, is_last: bool) {
         let now = self.core().now();
         for left_out in self.told.borrow_mut().end_windows(now, is_last) {
-            tracing::warn!("{left_out}");
+            // What groups do is no trouble.
+            if left_out.kind == Kind::Group {
+                tracing::info!("{left_out}");
+            } else {
+                tracing::warn!("{left_out}");
+            }
         }
     }
 }

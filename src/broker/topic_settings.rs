@@ -7,9 +7,10 @@ use crate::limits;
 use crate::log::LogConfig;
 use crate::model::{Offset, Timestamp};
 use crate::record::{
-    BatchError, BatchHeader, BatchRules, BuildError, Codec, Packing, RecompressLimits, Scratch,
-    TimestampType, UnpackError, ValidBatch, recompress, validate,
+    BatchError, BatchHeader, BatchRules, Codec, Packing, RecompressLimits, Scratch, TimestampType,
+    UnpackError, ValidBatch, recompress, validate,
 };
+use crate::runtime::panics::fence;
 use crate::runtime::{Chain, chain};
 use bytes::Bytes;
 use std::time::Duration;
@@ -76,7 +77,25 @@ impl TopicSettings {
         batch: Pieces<'a>,
         now: Timestamp,
         scratch: &mut Scratch,
+    ) -> Result<Option<ValidBatch<'a>>, ProduceError> {
+        match fence(|| self.validate_or_leave(batch, now, scratch)) {
+            Ok(valid) => Ok(valid?),
+            Err(panicked) => {
+                // What it holds now, nobody knows.
+                *scratch = Scratch::new();
+                Err(panicked.into())
+            }
+        }
+    }
+
+    fn validate_or_leave<'a>(
+        &self,
+        batch: Pieces<'a>,
+        now: Timestamp,
+        scratch: &mut Scratch,
     ) -> Result<Option<ValidBatch<'a>>, BatchError> {
+        #[cfg(any(test, feature = "sim"))]
+        super::rehearsal::strike_at_batch(batch);
         let Some(codec) = self.codec_to_replace(batch) else {
             return validate(batch, &self.rules, now, scratch).map(Some);
         };
@@ -108,8 +127,8 @@ impl TopicSettings {
     /// own: for a thread that is no core's.
     pub fn repack_aside(&self, batch: &Chain, now: Timestamp) -> Result<Repacked, ProduceError> {
         let (list, mut scratch) = (batch.piece_list(), Scratch::new());
-        let valid = validate(chain::pieces(&list), &self.rules, now, &mut scratch)?;
-        Ok(self.repack(&valid, now, &mut scratch)?)
+        let valid = fence(|| validate(chain::pieces(&list), &self.rules, now, &mut scratch))??;
+        self.repack(&valid, now, &mut scratch)
     }
 
     fn packing(&self) -> Packing {
@@ -122,7 +141,7 @@ impl TopicSettings {
         valid: &ValidBatch<'_>,
         now: Timestamp,
         scratch: &mut Scratch,
-    ) -> Result<Repacked, BuildError> {
+    ) -> Result<Repacked, ProduceError> {
         let packing = self.packing();
         let limits = RecompressLimits {
             unpacked_bytes_max: self.rules.unpacked_bytes_max,
@@ -131,8 +150,15 @@ impl TopicSettings {
         let append_time =
             (self.rules.timestamp_type == TimestampType::LogAppendTime).then_some(now);
         let mut out = Vec::new();
-        let header = recompress(valid, packing, limits, append_time, scratch, &mut out)?;
-        Ok(Repacked { header, bytes: Bytes::from(out) })
+        // It unpacks what the client has packed, and changes nothing but its own memory.
+        let packed = fence(|| recompress(valid, packing, limits, append_time, scratch, &mut out));
+        match packed {
+            Ok(header) => Ok(Repacked { header: header?, bytes: Bytes::from(out) }),
+            Err(panicked) => {
+                *scratch = Scratch::new();
+                Err(panicked.into())
+            }
+        }
     }
 }
 
@@ -193,7 +219,9 @@ fn log_config(config: &TopicConfig, producer_expiration: Duration) -> LogConfig 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::rehearsal::BAD_VALUE;
     use crate::config::BrokerConfig;
+    use crate::record::{BatchBuilder, NewRecord};
 
     fn check(every: Option<i64>, (end, synced_to): (i64, i64), visible: i64) {
         let (broker, _) = BrokerConfig::load(&BrokerConfig::standalone()).unwrap();
@@ -209,6 +237,33 @@ mod tests {
         check(Some(1), (9, 2), 2);
         check(Some(3), (9, 2), 4);
         check(Some(100), (9, 2), 9);
+    }
+
+    #[test]
+    fn a_batch_that_our_code_fails_on_is_refused_and_the_next_is_not() {
+        let (broker, _) = BrokerConfig::load(&BrokerConfig::standalone()).unwrap();
+        let settings = TopicSettings::new(&broker.topic_defaults, false, Duration::ZERO);
+        let mut scratch = Scratch::new();
+        for wanted in [None, Some(Packing::of(Codec::Lz4))] {
+            let settings = TopicSettings { packing: wanted, ..settings.clone() };
+            for value in [BAD_VALUE, b"good"] {
+                let bytes = batch_of(value);
+                let valid =
+                    settings.validate_inline(Pieces::one(&bytes), Timestamp(1), &mut scratch);
+                let is_bad = matches!(valid, Err(ProduceError::Panicked(_)));
+                assert_eq!(is_bad, value == BAD_VALUE);
+                assert!(is_bad || valid.is_ok_and(|valid| valid.is_some()));
+            }
+        }
+    }
+
+    fn batch_of(value: &[u8]) -> Vec<u8> {
+        let (timestamp, value) = (Timestamp(1), Some(value));
+        let mut batch = BatchBuilder::new();
+        batch.push(&NewRecord { timestamp, value, ..NewRecord::default() }).unwrap();
+        let mut bytes = Vec::new();
+        batch.finish(&mut bytes).unwrap();
+        bytes
     }
 
     #[test]

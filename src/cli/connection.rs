@@ -60,6 +60,11 @@ impl Connection {
         })
     }
 
+    /// Calls itself something else in what it sends from now on.
+    pub fn set_client_id(&mut self, client_id: &str) {
+        client_id.clone_into(&mut self.client_id);
+    }
+
     /// Sends a request and takes its answer; answers of requests sent before must have been taken.
     pub fn call<R: Request>(
         &mut self,

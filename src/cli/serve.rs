@@ -2,7 +2,7 @@
 
 use crate::config::{BrokerConfig, Properties};
 use crate::runtime::log::{self, Format};
-use crate::runtime::machine;
+use crate::runtime::{machine, panics};
 use crate::server;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,6 +56,7 @@ pub fn run(args: &ServeArgs, watch: server::Watch) -> ExitCode {
     machine::hold_stop_signals();
     let is_json = config.log_as_json;
     log::start(if is_json { Format::Json } else { Format::Text }, config.node_id.0);
+    panics::end_process_on_panic();
     let served = server::serve_watched(config, &notices, watch);
     if is_json && let Err(error) = &served {
         tracing::error!("{error}");

@@ -274,6 +274,10 @@ impl Coordinator {
         *self = Self::new(self.settings.clone(), Rc::clone(&self.memory));
     }
 
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
     pub fn counts(&self) -> Counts {
         let mut counts = Counts {
             foreign_records: self.foreign.len(),

@@ -208,6 +208,13 @@ pub async fn open_directory(
     fresh: &MetaProperties,
 ) -> Result<(DirectoryFacts, Lock), LogError> {
     make_directory(core, path).await?;
+    if let Some(mode) = core.mode_for_others(path) {
+        tracing::warn!(
+            "{} is open to other users of this machine (mode {mode:03o}): whoever may read it reads \
+             all records; chmod 700 closes it",
+            path.display()
+        );
+    }
     let lock = lock_directory(core, path)?;
     let facts = read_directory(core, path, fresh).await?;
     let file_system = core.file_system(path).to_string();

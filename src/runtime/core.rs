@@ -7,6 +7,7 @@
 
 use super::buffer::{BlockMut, Gather, Pool};
 use super::clock::Clock;
+use super::doing::Doing;
 use super::driver::{Done, Driver, Wait};
 use super::executor::Executor;
 use super::file::File;
@@ -84,6 +85,7 @@ pub struct Counters {
     pub inline_stalls: Counter,
     /// What was computed aside, because it would have held the core.
     pub works: Counter,
+    pub doing: Doing,
 }
 
 /// How to see whether mail has come, and whom to wake for it.
@@ -96,11 +98,12 @@ impl Core {
     pub(super) fn new(index: usize, driver: Driver, blocks: Pool, doorbell: Arc<Doorbell>) -> Self {
         let clock = Clock::new(driver.simulated_clock());
         let receive_count = driver.receive_free();
+        let counters = Arc::<Counters>::default();
         Self(Rc::new(Inner {
             index,
             driver: RefCell::new(driver),
             ops: RefCell::default(),
-            executor: Executor::new(),
+            executor: Executor::new(Arc::clone(&counters)),
             timers: RefCell::default(),
             clock,
             blocks,
@@ -112,7 +115,7 @@ impl Core {
             block_waiters: RefCell::default(),
             blocks_short_at: Cell::new(None),
             stop: Cell::new(false),
-            counters: Arc::default(),
+            counters,
         }))
     }
 
@@ -237,7 +240,9 @@ impl Core {
         let counters = &self.0.counters;
         let mut driver = self.0.driver.borrow_mut();
         let before = driver.monotonic();
+        counters.doing.set_calling(true);
         let result = call(&mut driver);
+        counters.doing.set_calling(false);
         counters.inline_calls.add(1);
         if driver.monotonic().since(before) > STALL {
             counters.inline_stalls.add(1);
@@ -324,6 +329,10 @@ impl Core {
         let inner = &*self.0;
         let counters = &inner.counters;
         counters.turns.add(1);
+        // Who is about to sleep has the time to look at the clock.
+        if matches!(wait, Wait::Until(_)) {
+            counters.doing.end_turn(self.driver(|driver| driver.monotonic()));
+        }
         let turned = inner.driver.borrow_mut().turn(wait, &inner.doorbell, done);
         inner.doorbell.awake();
         counters.enters.add(turned.enters);
@@ -332,6 +341,8 @@ impl Core {
             Some((now, wall)) => inner.clock.set(now, wall),
             None => inner.clock.refresh(),
         }
+        counters.doing.end_turn(self.now());
+        counters.doing.begin_turn(self.now());
         let completed = done.len();
         for one in done.drain(..) {
             self.complete(one);

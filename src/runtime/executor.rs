@@ -1,6 +1,7 @@
 //! Tasks of one core. Wakers are plain: a wake puts the task's number on the queue of the thread
 //! that the core lives on.
 
+use super::core::Counters;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ pub(super) struct Executor {
     lane: u64,
     tasks: RefCell<Tasks>,
     late: RefCell<Vec<Waker>>,
+    counters: Arc<Counters>,
 }
 
 #[derive(Default)]
@@ -58,11 +60,11 @@ impl Wake for TaskWake {
 }
 
 impl Executor {
-    pub fn new() -> Self {
+    pub fn new(counters: Arc<Counters>) -> Self {
         static LANES: AtomicU64 = AtomicU64::new(0);
         let lane = LANES.fetch_add(1, Ordering::Relaxed);
         READY.with_borrow_mut(|lanes| lanes.push((lane, VecDeque::with_capacity(256))));
-        Self { lane, tasks: RefCell::default(), late: RefCell::default() }
+        Self { lane, tasks: RefCell::default(), late: RefCell::default(), counters }
     }
 
     pub fn spawn(&self, task: Task) {
@@ -140,6 +142,7 @@ impl Executor {
             (slot.task.take(), slot.waker.clone())
         };
         let Some(mut task) = task else { return };
+        self.counters.doing.begin_task();
         if task.as_mut().poll(&mut Context::from_waker(&waker)) == Poll::Pending {
             self.tasks.borrow_mut().slots[index as usize].task = Some(task);
         } else {

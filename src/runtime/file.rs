@@ -16,11 +16,11 @@ use std::path::Path;
 use std::sync::Arc;
 #[cfg(any(test, feature = "sim"))]
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A shared file handle; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct File(Arc<Handle>, Arc<AtomicBool>);
+pub struct File(Arc<Handle>, Arc<Use>);
 
 #[derive(Debug)]
 enum Handle {
@@ -121,7 +121,7 @@ impl File {
         at: u64,
     ) -> (io::Result<()>, usize, Gather) {
         let mut skip = 0;
-        let _writing = Writing::begin(&self.1);
+        let _writing = Writing::begin(core, &self.1).await;
         while skip < data.len() {
             let op = Op::Write { file: self.clone(), at: at + skip as u64, data, skip };
             let Completion { op: Op::Write { data: back, .. }, result } = core.submit(op).await
@@ -142,7 +142,16 @@ impl File {
     /// Whether a write of this file is on its way through the ring. A worker that does it holds
     /// the inode's lock: a read made on the core could wait for the disk (561 ms were seen on XFS).
     pub fn is_being_written(&self) -> bool {
-        self.1.load(Ordering::Relaxed)
+        self.1.0.load(Ordering::Relaxed) & WRITING != 0
+    }
+
+    /// Keeps writes of this file from the ring while a sendfile of it is made; `None`: one is on its
+    /// way. To look at [`Self::is_being_written`] alone would leave a moment, until the sendfile is
+    /// in the kernel, in which another core may begin one.
+    pub fn begin_sending(&self) -> Option<Sending<'_>> {
+        let before = self.1.0.fetch_add(1, Ordering::AcqRel);
+        let sending = Sending(&self.1);
+        (before & WRITING == 0).then_some(sending)
     }
 
     /// Writes all of `data` at `at` on this core, now. May wait for the disk when the kernel
@@ -199,19 +208,43 @@ impl File {
     }
 }
 
-/// Marks a file as being written for as long as it lives.
-struct Writing<'a>(&'a AtomicBool);
+/// Who is at a file: whether a write of it is on its way through the ring, and how many sendfiles are
+/// being made, on whatever cores. One word, so that all agree on who came first: a write sees the
+/// sends that have begun, and waits for them; a send sees the write, and is not begun.
+#[derive(Debug, Default)]
+struct Use(AtomicU32);
+
+const WRITING: u32 = 1 << 31;
+
+/// A sendfile of the file may be made for as long as this lives; not across an await.
+#[derive(Debug)]
+pub struct Sending<'a>(&'a Use);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Marks a file as being written for as long as it lives. One write of a file at a time.
+struct Writing<'a>(&'a Use);
 
 impl<'a> Writing<'a> {
-    fn begin(flag: &'a AtomicBool) -> Self {
-        flag.store(true, Ordering::Relaxed);
-        Self(flag)
+    /// Waits for the sends of other cores: each is at most 256 KiB from memory, and none begins once
+    /// the mark is there.
+    async fn begin(core: &Core, file: &'a Use) -> Self {
+        file.0.fetch_or(WRITING, Ordering::AcqRel);
+        let writing = Self(file);
+        while file.0.load(Ordering::Acquire) & !WRITING != 0 {
+            core.turn_end().await;
+        }
+        writing
     }
 }
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.0.fetch_and(!WRITING, Ordering::AcqRel);
     }
 }
 
@@ -265,5 +298,45 @@ impl Core {
     /// Makes names in a directory (creations, renames, removals) durable.
     pub async fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.open(path, Open::Directory).await?.sync_all(self).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::sim::World;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_write_through_the_ring_waits_for_sends_and_no_send_begins_beside_it() {
+        let mut world = World::new(1);
+        world.put(0, "/segment", b"old").unwrap();
+        let core = world.core();
+        let inner = core.clone();
+        world.run(&core, async move {
+            let file = inner.open(Path::new("/segment"), Open::Write).await.unwrap();
+            let (first, second) = (file.begin_sending().unwrap(), file.begin_sending().unwrap());
+            let is_written = Rc::new(Cell::new(false));
+            let (core, written, of) = (inner.clone(), Rc::clone(&is_written), file.clone());
+            inner.spawn(async move {
+                of.write_at(&core, Gather::from_bytes(b"new".to_vec()), 3).await.0.unwrap();
+                written.set(true);
+            });
+            for sending in [first, second] {
+                for _ in 0..100 {
+                    inner.turn_end().await;
+                }
+                assert!(file.is_being_written() && !is_written.get(), "it waits");
+                assert!(file.begin_sending().is_none(), "who comes later does not overtake it");
+                drop(sending);
+            }
+            while !is_written.get() {
+                assert!(file.begin_sending().is_none());
+                inner.sleep(std::time::Duration::from_millis(1)).await;
+            }
+            drop(file.begin_sending().expect("the write is over"));
+            assert_eq!(file.read_at(&inner, vec![0; 9], 0).await.unwrap(), b"oldnew");
+        });
     }
 }

@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::syscall;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// A lock file that this process holds; let go when dropped.
@@ -27,6 +28,15 @@ impl Core {
             return "simulated";
         }
         syscall::file_system_name(path).unwrap_or("unknown")
+    }
+
+    /// The mode of a folder that others than its owner may use.
+    pub fn mode_for_others(&self, path: &Path) -> Option<u32> {
+        if self.is_simulated() {
+            return None;
+        }
+        let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then_some(mode)
     }
 
     fn is_simulated(&self) -> bool {

@@ -11,6 +11,7 @@
 use super::log_level;
 pub use super::log_line::Format;
 use super::log_line::{OneLine, Said};
+use crate::base::Quoted;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tracing::Level;
@@ -30,8 +31,11 @@ pub fn start(format: Format, node: i32) {
     // Colours are for people: a log file would hold their control characters.
     let one_line = OneLine { format, is_coloured: stderr.is_terminal(), node };
     let (queue, guard) = queue(stderr, one_line, LINES_MAX);
-    let filter =
-        EnvFilter::try_from_env("HIGHWATER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var_os("HIGHWATER_LOG").unwrap_or_else(|| "info".into());
+    let asked = asked.to_string_lossy();
+    let filter = EnvFilter::try_new(&*asked);
+    let fault = filter.as_ref().err().map(ToString::to_string);
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_writer(queue)
         .event_format(one_line)
@@ -42,6 +46,13 @@ pub fn start(format: Format, node: i32) {
         handle.reload(EnvFilter::default().add_directive(level.into())).is_ok()
     });
     log.init();
+    if let Some(fault) = fault {
+        tracing::warn!(
+            "HIGHWATER_LOG={} says nothing that is understood ({fault}), so info counts; debug is a \
+             value, or info,highwater::log=debug",
+            Quoted(&asked)
+        );
+    }
     *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
 }
 

@@ -11,6 +11,7 @@ pub mod buffer;
 pub mod chain;
 pub mod clock;
 pub mod core;
+pub mod doing;
 pub mod file;
 pub mod host;
 pub mod log;
@@ -18,6 +19,7 @@ pub mod log_level;
 pub mod machine;
 pub mod mailbox;
 pub mod op;
+pub mod panics;
 pub mod probe;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -169,7 +169,7 @@ impl Ring {
             Op::RemoveDir { path } => {
                 opcode::UnlinkAt::new(here, path.as_ptr()).flags(libc::AT_REMOVEDIR).build()
             }
-            Op::MakeDir { path } => opcode::MkDirAt::new(here, path.as_ptr()).mode(0o750).build(),
+            Op::MakeDir { path } => opcode::MkDirAt::new(here, path.as_ptr()).mode(0o700).build(),
             Op::Stat { path } => {
                 let mut stat = syscall::empty_statx();
                 let target = (&raw mut *stat).cast();

@@ -28,6 +28,8 @@ pub struct Door {
     next: Cell<usize>,
     crowd: RefCell<Crowd>,
     absent: RefCell<Absent>,
+    listeners: RefCell<Vec<Socket>>,
+    is_closed: Cell<bool>,
 }
 
 impl Door {
@@ -39,10 +41,18 @@ impl Door {
     /// Accepts on a listener for as long as the core runs. Several wait at once, so that a crowd that
     /// comes back does not overflow the kernel's short queue, one connection per turn of the loop.
     pub fn open(self: &Rc<Self>, shard: &Rc<Shard>, listener: &Socket, index: u16) {
+        self.listeners.borrow_mut().push(listener.clone());
         for _ in 0..ACCEPTS_AT_ONCE {
             let accept = accept(Rc::clone(self), Rc::clone(shard), listener.clone(), index);
             shard.core().spawn(accept);
         }
+    }
+
+    /// Accepts nothing more: who comes from now on is refused by the kernel.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+        // Those who wait in `accept` are told.
+        self.listeners.borrow_mut().drain(..).for_each(|listener| listener.shut_down());
     }
 
     /// What other cores tell of connections.
@@ -86,7 +96,11 @@ impl Door {
 
 async fn accept(door: Rc<Door>, shard: Rc<Shard>, listener: Socket, index: u16) {
     loop {
-        match listener.accept(shard.core()).await {
+        let accepted = listener.accept(shard.core()).await;
+        if door.is_closed.get() {
+            return;
+        }
+        match accepted {
             Ok((socket, peer)) => door.admit(&shard, socket, plain(peer), index).await,
             // That one client's trouble: a scanner or a health check that hung up at once.
             Err(error) if is_of_the_peer(&error) => {}

@@ -13,13 +13,15 @@
 use super::assembler::Assembler;
 use super::connections::tell_departure;
 use super::send;
+use crate::api::decode::decode;
 use crate::api::{self, Begun, Context, Item, MustClose, Outbox, Pending};
 use crate::base::{Instant, Quoted};
 use crate::broker::Shard;
+use crate::broker::doing::Phase;
 use crate::broker::told::Kind;
 use crate::limits::{
-    ARRIVAL_PATIENCE, FRAMES_PER_TURN_MAX, OPEN_BYTES_MAX, OPEN_REQUESTS_MAX, OUTBOX_BYTES_MAX,
-    RECEIVE_BLOCK_BYTES,
+    ARRIVAL_PATIENCE, DRAIN_PATIENCE, FRAMES_PER_TURN_MAX, OPEN_BYTES_MAX, OPEN_REQUESTS_MAX,
+    OUTBOX_BYTES_MAX, RECEIVE_BLOCK_BYTES,
 };
 use crate::runtime::sync::{self, Bell};
 use crate::runtime::{
@@ -102,14 +104,38 @@ impl Connection {
         &self.context
     }
 
+    /// The broker stops: the connection ends when what it has begun is answered.
+    pub fn drain(&self) {
+        self.context.bell.ring();
+    }
+
     /// Ends the connection from outside.
     pub fn stop(&self) {
         self.finish(End::Stopping);
     }
 
+    /// Says whose requests have no answer although the broker has waited for them.
+    pub fn tell_late(&self) {
+        let pending = self.pending.borrow();
+        let waits = match pending.front() {
+            Some((next, _)) => format!(
+                "{} requests have no answer, the first of them {}",
+                pending.len(),
+                next.describe()
+            ),
+            None => format!("it has not read {} bytes of answers", self.outbox_bytes.get()),
+        };
+        tracing::warn!(
+            "stopping: closing connection of {} ({}) after {} s: {waits}",
+            self.context.peer,
+            self.client(),
+            DRAIN_PATIENCE.as_secs()
+        );
+    }
+
     /// Whether nothing more is read or written. What a client that half-closed has asked for could
     /// still be answered; like Kafka, we do not.
-    fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.is_ended() && self.is_reading_done.get()
     }
 
@@ -140,18 +166,28 @@ impl Connection {
     }
 
     fn tell_fault(&self, reason: &str) {
-        let client = match &*self.context.client.borrow() {
+        let (peer, client) = (self.context.peer, self.client());
+        tracing::warn!("closing connection of {peer} ({client}): {reason}");
+    }
+
+    /// What the client calls its software.
+    fn client(&self) -> String {
+        match &*self.context.client.borrow() {
             Some((name, version)) => format!("{} {}", Quoted(name), Quoted(version)),
             None => "unknown client".into(),
-        };
-        tracing::warn!("closing connection of {} ({client}): {reason}", self.context.peer);
+        }
     }
 
     async fn read(self: Rc<Self>) {
         let size_max = self.context.shard.facts.config.request_bytes_max as usize;
         let mut frames = Assembler::new(size_max);
         while !self.is_ended() {
-            if let Err(end) = self.read_once(&mut frames).await {
+            let read = if self.context.shard.is_draining() {
+                self.pass_over().await
+            } else {
+                self.read_once(&mut frames).await
+            };
+            if let Err(end) = read {
                 self.finish(end);
             }
         }
@@ -170,6 +206,17 @@ impl Connection {
         }
         if self.core().is_short_of_buffers() {
             frames.move_to(self.core().blocks());
+        }
+        Ok(())
+    }
+
+    /// Receives once, and begins nothing of it: the broker stops. Were the bytes left where they
+    /// are, closing the socket would reset the connection, and the answers before would be lost.
+    async fn pass_over(&self) -> Result<(), End> {
+        match self.patiently(self.socket.receive_pooled(self.core()), 0).await? {
+            Ok(Received::Bytes(_)) => {}
+            Ok(Received::NoBuffer) => self.patiently(self.core().receive_buffers(), 0).await?,
+            Ok(Received::End) | Err(_) => return Err(End::Peer),
         }
         Ok(())
     }
@@ -361,7 +408,10 @@ impl Connection {
     async fn begin_all(&self, frames: &mut Assembler) -> Result<(), End> {
         let mut count = 0;
         loop {
-            let frame = frames.next().map_err(|error| End::Fault(error.to_string()))?;
+            if self.context.shard.is_draining() {
+                return Ok(());
+            }
+            let frame = decode(|| frames.next()).map_err(|error| End::Fault(error.to_string()))?;
             let Some(frame) = frame else { return Ok(()) };
             let bytes = frame.len();
             let Begun { pending, charge } =
@@ -391,6 +441,10 @@ impl Connection {
         while !self.is_over() {
             self.encode_ready(&mut outbox);
             self.outbox_bytes.set(outbox.bytes());
+            let is_answered = outbox.is_empty() && self.pending.borrow().is_empty();
+            if is_answered && self.context.shard.is_draining() && !self.is_ended() {
+                self.finish(End::Stopping);
+            }
             if outbox.is_empty() || self.is_ended() {
                 self.context.bell.heard().await;
             } else if self.send(&mut outbox).await.is_err() {
@@ -411,6 +465,7 @@ impl Connection {
             let (next, bytes) = pending.pop_front().expect("there is a front");
             drop(pending);
             self.open_bytes.set(self.open_bytes.get() - bytes);
+            shard.doing(Phase::Answer, -1);
             if let Err(MustClose(reason)) = next.write(&self.context, outbox) {
                 self.finish(End::Fault(reason));
                 return;

@@ -8,13 +8,17 @@ use crate::broker::control::CONTROLLER_SHARD;
 use crate::broker::letter::{DoorNote, Letter, Silent};
 use crate::broker::told::Kind;
 use crate::broker::{Above, Arrival, Listener, Shard};
-use crate::limits::{RETURN_PATIENCE, WATCHED_CONNECTIONS_MAX};
+use crate::limits::{DRAIN_PATIENCE, RETURN_PATIENCE, WATCHED_CONNECTIONS_MAX};
 use crate::runtime::Socket;
 use crate::runtime::sync::Bell;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+/// Between two looks at whether all connections have ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What a core serves.
 #[derive(Default)]
@@ -43,8 +47,8 @@ pub fn hang_under(shard: &Rc<Shard>) -> Rc<Door> {
     let door = Rc::<Door>::default();
     shard.core().spawn(Rc::clone(&connections).keep_watch(Rc::downgrade(shard)));
     let (weak, ours) = (Rc::downgrade(shard), Rc::clone(&connections));
-    let (stopping, noted) = (Rc::downgrade(shard), Rc::downgrade(shard));
-    let told = Rc::clone(&door);
+    let (stopping, noted, drained) = (weak.clone(), weak.clone(), weak.clone());
+    let (told, opened) = (Rc::clone(&door), Rc::clone(&door));
     let above = Above {
         connection: Box::new(move |socket, arrival| ours.add(&weak, socket, arrival)),
         door: Box::new(move |note| {
@@ -52,11 +56,18 @@ pub fn hang_under(shard: &Rc<Shard>) -> Rc<Door> {
                 told.on_note(&shard, note);
             }
         }),
-        close_connections: Box::new(move || connections.close_all()),
+        drain: Box::new(move || {
+            let (connections, shard) = (Rc::clone(&connections), drained.upgrade());
+            Box::pin(async move {
+                if let Some(shard) = shard {
+                    connections.drain(&shard).await;
+                }
+            })
+        }),
         stop: Box::new(move || {
             if let Some(shard) = stopping.upgrade() {
                 let core = shard.core().clone();
-                core.spawn(super::startup::stop(shard));
+                core.spawn(super::startup::stop(shard, Rc::clone(&opened)));
             }
         }),
     };
@@ -126,10 +137,21 @@ impl Connections {
         }
     }
 
-    /// Closes all that are open, and takes no more.
-    fn close_all(&self) {
+    /// Takes no more, and closes each that is open when what it has begun is answered; those that
+    /// are not in time are named.
+    async fn drain(&self, shard: &Shard) {
         self.is_stopping.set(true);
-        for connection in self.open.borrow_mut().drain(..).filter_map(|weak| weak.upgrade()) {
+        let give_up = shard.core().now() + DRAIN_PATIENCE;
+        let open = std::mem::take(&mut *self.open.borrow_mut());
+        let open = || open.iter().filter_map(Weak::upgrade).filter(|one| !one.is_over());
+        open().for_each(|connection| connection.drain());
+        while shard.connection_count.get() > 0 && shard.core().now() < give_up {
+            shard.core().sleep(LOOK_AGAIN).await;
+        }
+        for connection in open() {
+            if shard.may_tell(Kind::Late) {
+                connection.tell_late();
+            }
             connection.stop();
         }
     }

@@ -21,5 +21,6 @@ mod history;
 mod send;
 mod startup;
 mod strays;
+mod watchdog;
 
 pub use process::{ServeError, Watch, serve, serve_watched};

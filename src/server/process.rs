@@ -7,6 +7,7 @@ use crate::broker::letter::Letter;
 use crate::broker::{Facts, Metrics, Shard};
 use crate::config::{BrokerConfig, Cores, Notices};
 use crate::limits;
+use crate::runtime::log;
 use crate::runtime::machine::{self, MachineOptions};
 use crate::runtime::probe::{self, Features, Refusal};
 use crate::runtime::{BLOCK_BYTES, RingOptions, mailbox};
@@ -14,6 +15,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+
+/// Status of a process that was asked to stop twice, and so did not stop cleanly.
+const EXIT_AT_ONCE: i32 = 3;
 
 /// Why the broker did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +83,7 @@ pub fn serve_watched(
     let control = ports.pop().expect("one guest: this thread");
     let metrics = Metrics::new(cpus.len(), config.log_dirs.len());
     let watched_at = watch(&config, &metrics);
+    super::watchdog::start(Arc::clone(&metrics)).map_err(ServeError::Machine)?;
     let facts = Arc::new(Facts {
         metrics,
         listeners: listeners.iter().map(|bound| bound.facts.clone()).collect(),
@@ -115,6 +120,7 @@ pub fn serve_watched(
     };
     let signal = machine::wait_for_stop_signal();
     tracing::info!("{signal}: stopping");
+    end_at_next_signal();
     control.send(crate::broker::control::CONTROLLER_SHARD, Letter::Stop);
     for thread in threads {
         if let Err(panic) = thread.join() {
@@ -123,6 +129,22 @@ pub fn serve_watched(
     }
     let failure = failure.lock().ok().and_then(|mut failure| failure.take());
     failure.map_or(Ok(()), |reason| Err(ServeError::Startup(reason)))
+}
+
+/// Whoever asks a second time wants the end, not a good one.
+fn end_at_next_signal() {
+    let end = || {
+        let signal = machine::wait_for_stop_signal();
+        tracing::error!(
+            "{signal} again: ending at once. What was acknowledged is safe from the end of this \
+             process; requests under way get no answer, and the next start checks the logs"
+        );
+        log::end();
+        machine::exit_now(EXIT_AT_ONCE);
+    };
+    if let Err(error) = machine::start_aside("signals", end) {
+        tracing::warn!("a second signal will be ignored until the stop is done: {error}");
+    }
 }
 
 /// A misspelt name would leave the feature on.

@@ -34,14 +34,16 @@ pub async fn span(
         }
         let len = (span.len - sent).min(SENDFILE_BYTES_MAX);
         // While a worker appends to the file, even a hot page could wait for it.
-        if sent >= resident || span.file.is_being_written() {
+        let Some(sending) = span.file.begin_sending().filter(|_| sent < resident) else {
             let copied = send_read(core, socket, span, at, len.min(READ_BYTES)).await?;
             metrics.bytes_copied.add(copied as u64);
             sent += copied;
             continue;
-        }
+        };
         let len = len.min(resident - sent);
-        match core.sendfile(socket, &span.file, at, len) {
+        let result = core.sendfile(socket, &span.file, at, len);
+        drop(sending);
+        match result {
             // The file is shorter than the span: the log was cut under it. The answer cannot be
             // completed, so the connection must end.
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -13,6 +13,7 @@ use crate::broker::open::{FoundDirectory, OpenReport, Opening};
 use crate::broker::{ControllerHost, Shard};
 use crate::config::AppendPath;
 use crate::controller::{BrokerEndpoint, Controller, Registration};
+use crate::limits::STOP_STEP_PATIENCE;
 use crate::log::{
     AppendMode, CheckpointEntry, CheckpointKind, DirectoryFacts, Log, LogConfig, LogDir, LogError,
     LogSpec, MetaProperties, list_partitions, open_directory, read_checkpoint, take_clean_marker,
@@ -384,20 +385,44 @@ async fn write_clean_markers(shard: &Shard, epoch: i64, entries: &[PartitionChec
     }
 }
 
-/// The clean stop: connections, logs, checkpoints, marker; then every core ends its loop.
-pub async fn stop(shard: Rc<Shard>) {
+/// The clean stop: nobody comes in, what was begun is answered, then logs, checkpoints, marker; then
+/// every core ends its loop. A step that takes long is named.
+pub async fn stop(shard: Rc<Shard>, door: Rc<Door>) {
+    door.close();
     if let Some(host) = shard.controller.get() {
-        sync::all((0..shard.core_count()).map(|core| shard.call(core, Call::CloseConnections)))
-            .await;
-        // A command may write them, too.
-        host.end_commands().await;
+        let drained = (0..shard.core_count()).map(|core| shard.call(core, Call::Drain));
+        step(&shard, "waiting for answers to leave", sync::all(drained)).await;
+        // A command may write checkpoints, too.
+        step(&shard, "ending what changes the metadata", host.end_commands()).await;
         // Nobody else writes the same files meanwhile, nor after this.
-        let _inside = shard.checkpoints_gate.enter().await;
-        host.close(shard.core()).await;
-        let entries = shard.gather_checkpoints(|| Call::CloseLogs).await;
-        if shard.write_checkpoints(&CHECKPOINTS, &entries).await {
-            write_clean_markers(&shard, host.broker_epoch(), &entries).await;
+        let gate = shard.checkpoints_gate.enter();
+        let _inside = step(&shard, "waiting for checkpoints under way", gate).await;
+        step(&shard, "closing the metadata log", host.close(shard.core())).await;
+        let closed = shard.gather_checkpoints(|| Call::CloseLogs);
+        let entries = step(&shard, "syncing and closing the logs", closed).await;
+        let written = shard.write_checkpoints(&CHECKPOINTS, &entries);
+        if step(&shard, "writing the checkpoints", written).await {
+            let marked = write_clean_markers(&shard, host.broker_epoch(), &entries);
+            step(&shard, "writing the clean-stop markers", marked).await;
         }
     }
     connections::halt_all(&shard);
+}
+
+/// A step of the stop: one that takes long is named, and again and again.
+async fn step<T>(shard: &Shard, what: &str, work: impl Future<Output = T>) -> T {
+    let (core, began) = (shard.core(), shard.core().now());
+    let mut work = std::pin::pin!(work);
+    loop {
+        let done = async { Some(work.as_mut().await) };
+        let late = async {
+            core.sleep(STOP_STEP_PATIENCE).await;
+            None
+        };
+        if let Some(value) = sync::race(done, late).await {
+            return value;
+        }
+        let seconds = core.now().since(began).as_secs();
+        tracing::warn!("stopping: {what}, for {seconds} s now (a second signal ends at once)");
+    }
 }

@@ -8,6 +8,7 @@ use super::rewrite::Rewriting;
 use super::waiting::{Asker, Waiting};
 use crate::base::{Instant, Quoted};
 use crate::broker::Shard;
+use crate::broker::doing::Phase;
 use crate::broker::partition::Partition;
 use crate::broker::produce::{Appended, ProduceError};
 use crate::broker::told::Kind;
@@ -147,6 +148,22 @@ impl Host {
         self.flight_bell.ring();
     }
 
+    pub fn is_serving(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Serving(_))
+    }
+
+    pub fn group_count(&self) -> usize {
+        match &*self.state.borrow() {
+            State::Serving(coordinator) => coordinator.group_count(),
+            State::Loading | State::Gone => 0,
+        }
+    }
+
+    /// Whether something is on its way into the log.
+    pub fn is_writing(&self) -> bool {
+        self.flight_count.get() > 0 || !self.asked.borrow().is_empty()
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         matches!(&*self.state.borrow(), State::Gone)
     }
@@ -209,6 +226,7 @@ impl Host {
         shard: &Rc<Shard>,
         with: impl FnOnce(&mut Coordinator, Now, &mut Effects),
     ) {
+        shard.doing_at(Phase::Group, self.partition.topic, self.partition.index);
         let mut effects = self.effects.take();
         if let State::Serving(coordinator) = &mut *self.state.borrow_mut() {
             with(coordinator, now(shard.core()), &mut effects);

@@ -26,6 +26,7 @@ mod topic;
 mod waiting;
 
 pub use ask::{Ask, CoordinatorError, GroupReply, Told};
+pub use host::Host;
 pub use road::Groups;
 pub use topic::{OffsetsTopicError, Place};
 pub use waiting::Asker;

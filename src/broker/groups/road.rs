@@ -85,6 +85,16 @@ impl Shard {
         Ok(groups)
     }
 
+    /// Groups that this core coordinates.
+    pub(in crate::broker) fn group_count(&self) -> usize {
+        self.groups.borrow().hosts.values().map(|host| host.group_count()).sum()
+    }
+
+    /// The hosts of this core.
+    pub(in crate::broker) fn group_hosts(&self) -> Vec<Rc<Host>> {
+        self.groups.borrow().hosts.values().cloned().collect()
+    }
+
     /// A partition of the offsets topic was opened on this core: its coordinator loads.
     pub(in crate::broker) fn add_coordinator(self: &Rc<Self>, partition: &Rc<Partition>) {
         let place = Place { topic: partition.topic, partition: partition.index };

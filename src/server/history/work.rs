@@ -120,13 +120,14 @@ impl Worker {
             let batch = self.batch(id, epoch, sequence);
             let base = self.deliver(topic, partition, &batch).await;
             sequence += batch.numbers.len() as i32;
-            let mut model = self.model.borrow_mut();
-            model.appended += 1;
-            let log = model.logs.entry((topic, partition)).or_default();
-            for (number, offset) in batch.numbers.iter().zip(base..) {
-                log.saw(offset, *number);
+            {
+                let mut model = self.model.borrow_mut();
+                model.appended += 1;
+                let log = model.logs.entry((topic, partition)).or_default();
+                for (number, offset) in batch.numbers.iter().zip(base..) {
+                    log.saw(offset, *number);
+                }
             }
-            drop(model);
             self.pause().await;
         }
     }
