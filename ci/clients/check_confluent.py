@@ -1,5 +1,7 @@
 """confluent-kafka (Python on librdkafka) against a broker: assigned partitions, seeking, offsets, topics."""
 
+import json
+
 import confluent_kafka
 from checks import await_that, check, each, fresh_topic, main, same, same_records, values
 from confluent_kafka import (
@@ -13,6 +15,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 from confluent_writes import SECONDS_MAX, expect_code, produce
+from losing_line import LosingLine
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -25,7 +28,8 @@ def consumer(broker, **settings):
         "auto.offset.reset": "error",
         "fetch.wait.max.ms": 100,
     }
-    return Consumer(base | {k.replace("_", "."): v for k, v in settings.items()})
+    on_stats = {"stats_cb": settings.pop("on_stats")} if "on_stats" in settings else {}
+    return Consumer(base | {k.replace("_", "."): v for k, v in settings.items()} | on_stats)
 
 
 def take(reader, count):
@@ -323,6 +327,42 @@ def small_fetches(broker):
     limits = {"fetch_message_max_bytes": 1000, "fetch_max_bytes": 1000, "message_max_bytes": 1000}
     taken = read_from(broker, topic, OFFSET_BEGINNING, 20, **limits)
     same_records("values", records, [m.value() for m in taken])
+
+
+@check
+def idle(broker):
+    """confluent-kafka's idle consumer asks twice a second at most, and not in a busy loop"""
+    topic, seen = fresh_topic("confluent-idle"), []
+    produce(broker, topic, values(1))
+
+    def fetches(text):
+        stats = json.loads(text)
+        seen.append((stats["ts"] / 1e6, sum(b["req"].get("Fetch", 0) for b in stats["brokers"].values())))
+
+    reader = consumer(broker, fetch_wait_max_ms=500, statistics_interval_ms=200, on_stats=fetches)
+    reader.assign([TopicPartition(topic, 0, OFFSET_END)])
+    await_that("three seconds of it", SECONDS_MAX, lambda: reader.poll(0.1) or (seen and seen[-1][0] - seen[0][0] > 3))
+    # While it was assigned it asked where the end is; after that each fetch waits at the broker.
+    [begin, first], [end, last] = next(entry for entry in seen if entry[1]), seen[-1]
+    same("it did ask", True, last > first)
+    same(f"{last - first} fetches in {end - begin:.1f} s", True, last - first <= (end - begin) / 0.5 + 2)
+    reader.close()
+
+
+@check
+def lost_answers(broker):
+    """confluent-kafka's idempotent producer writes each record once over a line that loses answers"""
+    topic, records = fresh_topic("confluent-lossy"), values(300)
+    produce(broker, topic, records[:1])
+    with LosingLine(broker, every=4) as line:
+        settings = {"enable_idempotence": True, "batch_num_messages": 5, "log_connection_close": False}
+        patience = {"retry_backoff_ms": 10, "reconnect_backoff_ms": 10, "reconnect_backoff_max_ms": 50}
+        produce(line.address, topic, records[1:], **settings, **patience)
+    same("answers were lost", True, line.lost >= 10)
+    same_records("values", records, [m.value() for m in read_from(broker, topic, OFFSET_BEGINNING, 300)])
+    reader = consumer(broker)
+    same("nothing more", (0, 300), reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=SECONDS_MAX))
+    reader.close()
 
 
 if __name__ == "__main__":
