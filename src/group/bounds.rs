@@ -202,7 +202,7 @@ fn a_static_member_with_an_id_that_waits_is_refused_without_one() {
     let mut world = World::new(quiet());
     let twice = Join { joins_twice: true, ..join("g", 1) };
     ask_join(&mut world, twice.clone());
-    let member = world.coordinator.groups["g"].pending.keys().next().unwrap().clone();
+    let member = world.coordinator.groups["g"].pending.ids().next().unwrap().clone();
     let instance = Some(InstanceId::from("i"));
     let told = ask_join(&mut world, Join { member, instance, ..twice });
     let [Effect::Reply { answer: Answer::Join(told), .. }] = &told[..] else { panic!("{told:?}") };

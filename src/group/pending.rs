@@ -50,6 +50,11 @@ impl Pending {
         self.bytes
     }
 
+    #[cfg(test)]
+    pub fn ids(&self) -> impl Iterator<Item = &MemberId> {
+        self.ids.keys()
+    }
+
     pub fn alarms(&mut self) -> impl Iterator<Item = &mut Alarm> {
         self.ids.values_mut()
     }

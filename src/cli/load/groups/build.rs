@@ -56,16 +56,21 @@ pub async fn idle_groups(
     let count = lines.len();
     let tasks = lines.iter_mut().enumerate().map(|(index, line)| async move {
         for group in groups.iter().skip(index).step_by(count) {
-            commit(line, plan, group).await?;
+            commit(line, plan, group, None).await?;
         }
         Ok(())
     });
     sync::all(tasks).await.into_iter().collect()
 }
 
-async fn commit(line: &mut Line, plan: &Plan, group: &str) -> Result<(), LoadError> {
+async fn commit(
+    line: &mut Line,
+    plan: &Plan,
+    group: &str,
+    member: Option<&Member>,
+) -> Result<(), LoadError> {
     let give_up = line.core().now() + CALL_TIMEOUT;
-    let request = commit_request(group, &plan.topic, plan.offsets, None);
+    let request = commit_request(group, &plan.topic, plan.offsets, member);
     loop {
         let code = line
             .call(BY_NAME_MAX, &request, |answer| {
@@ -81,7 +86,8 @@ async fn commit(line: &mut Line, plan: &Plan, group: &str) -> Result<(), LoadErr
     }
 }
 
-/// Members join: as many groups at once as there are lines for. Gives all members.
+/// Members join, as many groups at once as there are lines for, and one of each group commits: what
+/// is fetched later is there. Gives all members.
 pub async fn live_groups(
     lines: &mut [Line],
     plan: &Plan,
@@ -94,9 +100,11 @@ pub async fn live_groups(
         for group in groups.iter().skip(index).step_by(count) {
             let roster = Roster::default();
             let joins = gang.iter_mut().map(|line| join(line, plan, group, &roster));
-            for member in sync::all(joins).await {
-                members.push(member?);
-            }
+            let joined: Result<Vec<Member>, LoadError> =
+                sync::all(joins).await.into_iter().collect();
+            let mut joined = joined?;
+            commit(&mut gang[0], plan, group, joined.first()).await?;
+            members.append(&mut joined);
         }
         Ok(members)
     });

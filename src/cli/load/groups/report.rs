@@ -34,7 +34,7 @@ impl Report {
         let _ = writeln!(out, "{}", self.title);
         let _ = writeln!(
             out,
-            "  joins      {:.0} members/s, {} in {:.2} s (group.initial.rebalance.delay.ms included)",
+            "  joins      {:.0} members/s, {} in {:.2} s (with a commit, and group.initial.rebalance.delay.ms)",
             self.joins_per_second(),
             self.join_count,
             self.join_time.as_secs_f64(),
