@@ -158,7 +158,7 @@ fn all_that_is_wrong_is_told_at_once() {
     let flags = ["--cores", "none"];
     let mut broker = launch(folder.path(), free_address(), text, &variables, &flags);
     let (status, log) = (broker.ended(), broker.log());
-    assert_eq!(status.code(), Some(1), "{log}");
+    assert_eq!(status.code(), Some(2), "{log}");
     for words in [
         "server.properties: 7 settings cannot be as they are:",
         "line 1: Invalid value many for configuration num.partitions",

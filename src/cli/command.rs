@@ -8,7 +8,9 @@ use super::exit::Exit;
 use super::failure::Failure;
 #[cfg(feature = "sim")]
 use super::sim;
-use super::{completions, consume, dump_log, group, load, produce, serve, topic, version};
+use super::{
+    completions, consume, dump_log, group, load, produce, serve, settings, topic, version,
+};
 use crate::server;
 use clap::parser::ValueSource;
 use clap::{
@@ -36,6 +38,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Look at topics, and change them
     Topic(topic::Args),
+    /// Look at settings, and change them
+    Config(settings::Args),
     /// Write records to a topic
     Produce(produce::Args),
     /// Read records of topics
@@ -128,6 +132,7 @@ fn run(arguments: Arguments, watch: server::Watch) -> ExitCode {
             };
         }
         Command::Topic(args) => topic::run(&args, common),
+        Command::Config(args) => settings::run(&args, common),
         Command::Produce(args) => produce::run(&args, common),
         Command::Consume(args) => consume::run(&args, common),
         Command::Group(args) => group::run(&args, common),

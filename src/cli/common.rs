@@ -32,7 +32,7 @@ pub struct Common {
     #[arg(value_parser = address)]
     brokers: Vec<Address>,
 
-    /// Form of the data
+    /// Form of the data: table, json, json-rows, tsv or plain
     #[arg(
         long,
         global = true,
@@ -41,7 +41,7 @@ pub struct Common {
         hide_env = true,
         value_name = "FORMAT"
     )]
-    #[arg(default_value = "table", help_heading = HEADING)]
+    #[arg(default_value = "table", hide_possible_values = true, help_heading = HEADING)]
     output: Format,
 
     /// No headings above columns

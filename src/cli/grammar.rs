@@ -21,6 +21,8 @@ pub enum GrammarError {
     Moment(String),
     #[error("{0} is no span of time. Write 250ms, 30s, 5m, 2h, 7d, 1w or a sum as 1h30m")]
     Span(String),
+    #[error("{0} is no place in a log. Write an offset, @ and a time as @-30m, or end")]
+    Place(String),
     #[error("{0} is no size. Write bytes, or a number with kB, MB, GB, KiB, MiB or GiB")]
     Size(String),
 }

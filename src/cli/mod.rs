@@ -30,10 +30,12 @@ pub mod group;
 pub mod interrupt;
 pub mod load;
 pub mod output;
+pub mod part;
 pub mod produce;
 pub mod record_format;
 pub mod record_json;
 pub mod serve;
+pub mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod topic;

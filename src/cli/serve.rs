@@ -1,6 +1,10 @@
 //! `highwater serve`: run the broker.
 
-use crate::config::{BrokerConfig, Properties};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output;
+use super::settings::check;
+use crate::config::{BrokerConfig, Notices, Properties};
 use crate::runtime::log::{self, Format};
 use crate::runtime::{machine, panics};
 use crate::server;
@@ -11,8 +15,7 @@ use std::process::ExitCode;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Kafka's server.properties; without it and KAFKA_* variables the broker listens on
-    /// 127.0.0.1:9092 and keeps its data in ./highwater-data
+    /// Kafka's server.properties; without it 127.0.0.1:9092, data in highwater-data
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -31,6 +34,14 @@ pub struct ServeArgs {
     /// Any setting, over the file's: KEY=VALUE; may be given more than once
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+
+    /// Only check the settings: all that is wrong is told, with status 2
+    #[arg(long)]
+    check: bool,
+
+    /// Only print every setting with its value and where that comes from
+    #[arg(long)]
+    print_config: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -39,19 +50,29 @@ is num.partitions), then from flags; the last one counts.
 
 Examples:
   highwater serve
-  highwater serve -c server.properties --cores 4
+  highwater serve -c server.properties --check
+  highwater serve -c server.properties --cores 4 --print-config
   highwater serve --listen 0.0.0.0:9092 --data /srv/highwater --override num.partitions=6";
 
 /// Runs the command; `watch` shows the broker's counters to those who ask.
 pub fn run(args: &ServeArgs, watch: server::Watch) -> ExitCode {
     let properties = match properties(args) {
         Ok(properties) => properties,
-        Err(reason) => return fail(&reason),
+        Err(reason) => return refuse(&reason),
     };
     let (config, notices) = match BrokerConfig::load(&properties) {
         Ok(loaded) => loaded,
-        Err(errors) => return fail(&of_file(args.config.as_deref(), &errors)),
+        Err(errors) => return refuse(&of_file(args.config.as_deref(), &errors)),
     };
+    if args.check || args.print_config {
+        return match tell(args, &config, &notices, &properties) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("error: {failure}");
+                failure.exit().into()
+            }
+        };
+    }
     // Before the log's thread is born, which would get them otherwise.
     machine::hold_stop_signals();
     let is_json = config.log_as_json;
@@ -69,15 +90,30 @@ pub fn run(args: &ServeArgs, watch: server::Watch) -> ExitCode {
     }
 }
 
+/// What was found of settings that can be, for people who do not want to start a broker with them.
+fn tell(
+    args: &ServeArgs,
+    config: &BrokerConfig,
+    notices: &Notices,
+    properties: &Properties,
+) -> Result<(), Failure> {
+    if args.print_config {
+        output::print(&check::print(config, properties)?)?;
+    }
+    for line in notices.lines() {
+        eprintln!("note: {line}");
+    }
+    if args.check {
+        eprintln!("a broker starts with these settings");
+    }
+    Ok(())
+}
+
 /// The file's settings, over them the environment's, over them those of the flags.
 fn properties(args: &ServeArgs) -> Result<Properties, String> {
     let mut properties = match &args.config {
         None => BrokerConfig::standalone(),
-        Some(path) => {
-            let bytes = std::fs::read(path)
-                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            Properties::parse(&bytes).map_err(|error| of_file(Some(path), &error))?
-        }
+        Some(path) => check::read(path).map_err(|failure| failure.to_string())?,
     };
     properties.set_by_environment(std::env::vars_os());
     if let Some(address) = &args.listen {
@@ -102,6 +138,12 @@ fn of_file(file: Option<&Path>, error: &dyn std::fmt::Display) -> String {
         Some(path) => format!("{}: {error}", path.display()),
         None => error.to_string(),
     }
+}
+
+/// The command line or a setting cannot be as it is.
+fn refuse(reason: &str) -> ExitCode {
+    eprintln!("error: {reason}");
+    Exit::Usage.into()
 }
 
 fn fail(reason: &str) -> ExitCode {

@@ -103,6 +103,15 @@ impl StartError {
         Self::Refused { origin: entry.origin.clone(), setting: shown(entry), reason }
     }
 
+    /// The line of the file that it is about.
+    pub fn line(&self) -> Option<u32> {
+        match (self, self.origin()) {
+            (Self::Syntax(fault), _) => fault.line(),
+            (_, Origin::Line(line)) => Some(*line),
+            _ => None,
+        }
+    }
+
     fn origin(&self) -> &Origin {
         match self {
             Self::Value { origin, .. }

@@ -10,6 +10,7 @@
 //! changes something is not sent twice where it could have been done.
 
 pub mod address;
+pub mod configs;
 pub mod dial;
 pub mod fetching;
 pub mod groups;

@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 /// A partition by its topic's name and its number.
 pub type Place = (String, i32);
 
+/// What was found of partitions.
+pub type Offsets = BTreeMap<Place, FoundOffset>;
+
 /// A replica's files.
 #[derive(Clone, Debug)]
 pub struct ReplicaFiles {
@@ -42,11 +45,7 @@ pub fn leaders(topics: &[TopicState]) -> BTreeMap<i32, Vec<Place>> {
 
 impl Cluster {
     /// The first offset at or after a time, or at a named place, of every partition with a leader.
-    pub fn offsets(
-        &mut self,
-        topics: &[TopicState],
-        at: Timestamp,
-    ) -> Result<BTreeMap<Place, FoundOffset>, Failure> {
+    pub fn offsets(&mut self, topics: &[TopicState], at: Timestamp) -> Result<Offsets, Failure> {
         let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
         let mut leaders = leaders(topics);
         let mut is_first = true;
@@ -69,7 +68,7 @@ impl Cluster {
         leader: i32,
         places: &[Place],
         at: Timestamp,
-    ) -> Result<BTreeMap<Place, FoundOffset>, ClientError> {
+    ) -> Result<Offsets, ClientError> {
         let mut topics: Vec<ListOffsetsTopic<'_>> = Vec::new();
         for (topic, partition) in places {
             let partition = ListOffsetsPartition {
