@@ -494,15 +494,11 @@ impl Opening<'_> {
         log_end_offset: Offset,
         kept_in: Option<String>,
     ) {
+        let rare = if kept_in.is_some() { Rare::CutKept } else { Rare::TailCut };
+        rare.reached();
         self.recovery.findings.push(match kept_in {
-            Some(kept_in) => {
-                Rare::CutKept.reached();
-                Finding::CutKept { segment, position, bytes, log_end_offset, kept_in }
-            }
-            None => {
-                Rare::TailCut.reached();
-                Finding::TailCut { segment, position, bytes, log_end_offset }
-            }
+            Some(kept_in) => Finding::CutKept { segment, position, bytes, log_end_offset, kept_in },
+            None => Finding::TailCut { segment, position, bytes, log_end_offset },
         });
     }
 

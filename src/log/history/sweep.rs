@@ -95,18 +95,15 @@ impl Sum {
         self.histories += 1;
         self.completions += ran.completions;
         self.counts.add(&ran.counts);
-        match ran.failure {
-            Some(reason) => {
-                let (kind, number) = (seed.kind.name, seed.number);
-                self.failures.push(Failure { kind, seed: number, reason });
-            }
-            None => {
-                let operations = ran.counts.operations;
-                let least = self.operations_least.map_or(operations, |least| least.min(operations));
-                self.operations_least = Some(least);
-                self.without_crash += u64::from(seed.kind.crashes() && ran.counts.crashes == 0);
-            }
+        if let Some(reason) = ran.failure {
+            let (kind, number) = (seed.kind.name, seed.number);
+            self.failures.push(Failure { kind, seed: number, reason });
+            return;
         }
+        let operations = ran.counts.operations;
+        let least = self.operations_least.map_or(operations, |least| least.min(operations));
+        self.operations_least = Some(least);
+        self.without_crash += u64::from(seed.kind.crashes() && ran.counts.crashes == 0);
     }
 
     /// Adds what another sweep has done.
