@@ -9,7 +9,8 @@ use highwater::protocol::write::create_topics::{CreatableTopic, CreatableTopicCo
 use highwater::protocol::write::metadata::MetadataRequestTopic;
 use highwater::protocol::write::{CreateTopicsRequest, DescribeClusterRequest, MetadataRequest};
 use process::{
-    Broker, PATIENCE, append, batch, eventually, fresh_name, read_from, refused, values,
+    Broker, PATIENCE, Process, append, batch, eventually, free_address, fresh_name, read_from,
+    refused, values,
 };
 use std::time::Duration;
 
@@ -58,6 +59,22 @@ fn a_topic_that_nobody_made_is_made_when_it_is_asked_for() {
     assert_eq!(topic.partition_count, 1, "num.partitions");
     assert!(!topic.id.is_zero());
     assert_eq!(append(&mut client, &name, 0, &batch(&["x"])), Offset::ZERO);
+}
+
+#[test]
+fn where_topics_are_not_made_by_use_writers_and_readers_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["--override", "auto.create.topics.enable=false"];
+    let broker = Process::start_with(folder.path(), free_address(), &more);
+    let mut client = broker.client();
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    assert_eq!(refused(client.topic("missing", true)), unknown);
+    assert_eq!(refused(client.produce("missing", 0, Acks::All, &batch(&["x"]))), unknown);
+    assert!(is_gone(&mut client, "missing").is_some(), "asking made nothing");
+    assert_eq!(create(&mut client, creatable("missing"), false), ErrorCode::None);
+    client.await_topic("missing", PATIENCE).unwrap();
+    assert_eq!(append(&mut client, "missing", 0, &batch(&["x"])), Offset::ZERO);
+    assert!(broker.stop().success());
 }
 
 #[test]

@@ -556,6 +556,7 @@ macro_rules! stories {
 stories! {
     story_of_a_first_member_and_a_second "join.story",
     story_of_protocols_and_their_election "protocol.story",
+    story_of_three_members_and_four_topics "assignors.story",
     story_of_sessions_and_timeouts "timeout.story",
     story_of_static_members "static.story",
     story_of_leaving "leave.story",

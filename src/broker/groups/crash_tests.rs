@@ -33,8 +33,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-const DIR: &str = "/data";
-const PLACE: Place = Place { topic: Uuid([7; 16]), partition: 0 };
+pub(super) const DIR: &str = "/data";
+pub(super) const PLACE: Place = Place { topic: Uuid([7; 16]), partition: 0 };
 const GROUPS: [&str; 4] = ["a", "b", "c", "d"];
 /// So that a life writes its log anew several times.
 const DIRTY_BYTES_MIN: u64 = 12_000;
@@ -76,7 +76,7 @@ struct Life {
     started_at: Cell<Offset>,
 }
 
-fn topic(config: &BrokerConfig, is_synced: bool) -> Topic {
+pub(super) fn topic(config: &BrokerConfig, is_synced: bool) -> Topic {
     let mut overrides = Texts::new();
     overrides.insert("cleanup.policy".into(), "compact".into());
     overrides.insert("file.delete.delay.ms".into(), "5".into());
@@ -102,7 +102,7 @@ fn topic(config: &BrokerConfig, is_synced: bool) -> Topic {
 }
 
 /// What a start finds in the data folder.
-async fn opening(core: &Core, image: Image) -> Opening {
+pub(super) async fn opening(core: &Core, image: Image) -> Opening {
     let path = Path::new(DIR);
     let meta = MetaProperties {
         cluster_id: "simulated".into(),

@@ -18,6 +18,8 @@
 mod ask;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod expiry_tests;
 mod host;
 mod load;
 mod rewrite;
