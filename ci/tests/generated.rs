@@ -10,6 +10,8 @@ mod registry;
 mod rust;
 #[path = "../generate/schema.rs"]
 mod schema;
+#[path = "../generate/value.rs"]
+mod value;
 #[path = "../generate/write.rs"]
 mod write;
 
