@@ -84,6 +84,15 @@ pub const BODY_BYTES_PER_CORE: usize = 256 << 20;
 /// one that holds its share waits for more before it gives up what it has.
 pub const ARRIVAL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a client may let us wait for the rest of a request; it has a second more for as many bytes
+/// as came. A network that drops a packet again and again, or a laptop that sleeps, takes less.
+pub const FRAME_PATIENCE: Duration = Duration::from_secs(30);
+pub const FRAME_BYTES_PER_SECOND: u64 = 1024;
+
+/// How long a client may take nothing of what was sent to it. Answers cannot be kept for somebody
+/// who does not read, or cannot be reached: the kernel's buffers and ours would fill up.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long a client that was told an address has to come there before it is looked for.
 pub const RETURN_PATIENCE: Duration = Duration::from_secs(10);
 

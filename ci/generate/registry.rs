@@ -14,14 +14,15 @@ pub fn api_key(schemas: &[Schema]) -> String {
         })
         .collect();
     apis.sort_by_key(|(key, ..)| *key);
-    let (mut variants, mut all, mut from, mut facts) =
-        (String::new(), String::new(), String::new(), String::new());
+    let (mut variants, mut all, mut from, mut facts, mut list) =
+        (String::new(), String::new(), String::new(), String::new(), String::new());
     for (key, advertised, schema) in &apis {
         let name = &schema.name;
         let (valid, flexible) = (schema.versions, schema.flexible);
         let _ = writeln!(variants, "{name} = {key},");
         let _ = write!(all, "Self::{name}, ");
         let _ = writeln!(from, "{key} => Self::{name},");
+        let _ = write!(list, "{name}: {name}Request {name}Response, ");
         let _ = writeln!(
             facts,
             "Self::{name} => &ApiFacts {{ name: \"{name}\", versions: {}..={}, \
@@ -49,6 +50,13 @@ pub fn api_key(schemas: &[Schema]) -> String {
             pub const fn facts(self) -> &'static ApiFacts {{
                 match self {{ {facts} }}
             }}
+        }}
+
+        /// Hands all APIs, by key, to a macro of the caller's: `Key: Request Response, ...`, behind what
+        /// else it is given. So what is to be done for every API forgets none.
+        #[macro_export]
+        macro_rules! for_each_api {{
+            ($with:ident; $($first:tt)*) => {{ $with! {{ $($first)*; {list} }} }};
         }}
         "
     )

@@ -3,117 +3,24 @@
 //!
 //! There is no list of exceptions: not one frame differs, down to the order of tagged fields.
 
+#[path = "golden/frames.rs"]
+mod frames;
+
 use bumpalo::Bump;
+use frames::{Exchange, Half, exchanges};
 use highwater::base::Pieces;
 use highwater::protocol::frame::{FRAME_SIZE_LEN, answer_begin, answer_header, frame_size};
 use highwater::protocol::{
     ApiKey, Encode as _, Parse as _, ProtocolError, Reader, RequestHeader, Writer, read,
 };
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-
-/// Which half of an exchange.
-#[derive(Clone, Copy, Debug)]
-enum Half {
-    Request,
-    Answer,
-}
+use std::collections::BTreeSet;
 
 const SIZE_MAX: usize = 100 << 20;
-
-/// One request with its answer, as recorded.
-struct Exchange {
-    /// File and line, for messages.
-    place: String,
-    client: String,
-    version: i16,
-    correlation_id: i32,
-    request: Vec<u8>,
-    /// None where a request has no answer.
-    answer: Option<Vec<u8>>,
-}
 
 /// What reading a frame and writing it again gave.
 struct Again {
     header: String,
     bytes: Vec<u8>,
-}
-
-// --- reading the files --------------------------------------------------------------------------
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("ci/golden")
-}
-
-/// All exchanges, by API; the file's name says which.
-fn exchanges() -> BTreeMap<ApiKey, Vec<Exchange>> {
-    let mut all = BTreeMap::new();
-    for entry in std::fs::read_dir(folder()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "hex") {
-            continue;
-        }
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        let (key, api_name) = name.split_once('-').expect("files are named NN-Api.hex");
-        let api = ApiKey::from_key(key.parse().unwrap()).expect("an API that we have");
-        assert_eq!(api.name(), api_name);
-        all.insert(api, read_file(&path));
-    }
-    all
-}
-
-fn read_file(path: &Path) -> Vec<Exchange> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut found: Vec<Exchange> = Vec::new();
-    let mut half = None;
-    for (index, line) in text.lines().enumerate() {
-        let place = format!("{}:{}", path.file_name().unwrap().display(), index + 1);
-        let last = found.last_mut();
-        match line {
-            "" => half = None,
-            "request" => half = Some(Half::Request),
-            "response" => {
-                half = Some(Half::Answer);
-                last.expect("an exchange was named").answer = Some(Vec::new());
-            }
-            "no response" => half = None,
-            line if line.starts_with("exchange ") => found.push(named(line, place)),
-            line => {
-                let exchange = last.expect("an exchange was named");
-                let bytes = match half.expect("the half was named") {
-                    Half::Request => &mut exchange.request,
-                    Half::Answer => exchange.answer.as_mut().expect("the half was named"),
-                };
-                bytes.extend(unhex(line).unwrap_or_else(|| panic!("{place}: not hex")));
-            }
-        }
-    }
-    found
-}
-
-/// `exchange version 9 client java correlation 3`
-fn named(line: &str, place: String) -> Exchange {
-    let words: Vec<&str> = line.split(' ').collect();
-    let ["exchange", "version", version, "client", client, "correlation", correlation] = words[..]
-    else {
-        panic!("{place}: {line}")
-    };
-    Exchange {
-        place,
-        client: client.to_owned(),
-        version: version.parse().unwrap(),
-        correlation_id: correlation.parse().unwrap(),
-        request: Vec::new(),
-        answer: None,
-    }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.chars().map(|digit| digit.to_digit(16)).collect::<Option<Vec<_>>>()?;
-    digits
-        .len()
-        .is_multiple_of(2)
-        .then(|| digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
 }
 
 // --- there and back -----------------------------------------------------------------------------
@@ -123,7 +30,7 @@ type Through = for<'a> fn(Reader<'a>, &[u8], i16) -> Result<Again, ProtocolError
 
 /// The two functions of an API.
 macro_rules! through {
-    ($api:expr, $($key:ident: $request:ident $answer:ident),* $(,)?) => {
+    ($api:expr; $($key:ident: $request:ident $answer:ident,)*) => {
         match $api {$(
             ApiKey::$key => (
                 (|mut reader, frame, _| {
@@ -157,53 +64,7 @@ macro_rules! through {
 }
 
 fn through(api: ApiKey, half: Half) -> Through {
-    let (request, answer) = through!(api,
-        Produce: ProduceRequest ProduceResponse,
-        Fetch: FetchRequest FetchResponse,
-        ListOffsets: ListOffsetsRequest ListOffsetsResponse,
-        Metadata: MetadataRequest MetadataResponse,
-        FindCoordinator: FindCoordinatorRequest FindCoordinatorResponse,
-        ApiVersions: ApiVersionsRequest ApiVersionsResponse,
-        CreateTopics: CreateTopicsRequest CreateTopicsResponse,
-        DeleteTopics: DeleteTopicsRequest DeleteTopicsResponse,
-        InitProducerId: InitProducerIdRequest InitProducerIdResponse,
-        OffsetForLeaderEpoch: OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse,
-        DescribeConfigs: DescribeConfigsRequest DescribeConfigsResponse,
-        DescribeCluster: DescribeClusterRequest DescribeClusterResponse,
-        DescribeTopicPartitions: DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse,
-        SaslHandshake: SaslHandshakeRequest SaslHandshakeResponse,
-        DeleteRecords: DeleteRecordsRequest DeleteRecordsResponse,
-        DescribeAcls: DescribeAclsRequest DescribeAclsResponse,
-        CreateAcls: CreateAclsRequest CreateAclsResponse,
-        DeleteAcls: DeleteAclsRequest DeleteAclsResponse,
-        AlterConfigs: AlterConfigsRequest AlterConfigsResponse,
-        AlterReplicaLogDirs: AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse,
-        DescribeLogDirs: DescribeLogDirsRequest DescribeLogDirsResponse,
-        CreatePartitions: CreatePartitionsRequest CreatePartitionsResponse,
-        ElectLeaders: ElectLeadersRequest ElectLeadersResponse,
-        IncrementalAlterConfigs: IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse,
-        AlterPartitionReassignments: AlterPartitionReassignmentsRequest AlterPartitionReassignmentsResponse,
-        ListPartitionReassignments: ListPartitionReassignmentsRequest ListPartitionReassignmentsResponse,
-        DescribeClientQuotas: DescribeClientQuotasRequest DescribeClientQuotasResponse,
-        AlterClientQuotas: AlterClientQuotasRequest AlterClientQuotasResponse,
-        DescribeUserScramCredentials: DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse,
-        DescribeQuorum: DescribeQuorumRequest DescribeQuorumResponse,
-        UpdateFeatures: UpdateFeaturesRequest UpdateFeaturesResponse,
-        DescribeProducers: DescribeProducersRequest DescribeProducersResponse,
-        DescribeTransactions: DescribeTransactionsRequest DescribeTransactionsResponse,
-        ListTransactions: ListTransactionsRequest ListTransactionsResponse,
-        ListConfigResources: ListConfigResourcesRequest ListConfigResourcesResponse,
-        OffsetCommit: OffsetCommitRequest OffsetCommitResponse,
-        OffsetFetch: OffsetFetchRequest OffsetFetchResponse,
-        JoinGroup: JoinGroupRequest JoinGroupResponse,
-        Heartbeat: HeartbeatRequest HeartbeatResponse,
-        LeaveGroup: LeaveGroupRequest LeaveGroupResponse,
-        SyncGroup: SyncGroupRequest SyncGroupResponse,
-        DescribeGroups: DescribeGroupsRequest DescribeGroupsResponse,
-        ListGroups: ListGroupsRequest ListGroupsResponse,
-        DeleteGroups: DeleteGroupsRequest DeleteGroupsResponse,
-        OffsetDelete: OffsetDeleteRequest OffsetDeleteResponse,
-    );
+    let (request, answer) = highwater::for_each_api!(through; api);
     match half {
         Half::Request => request,
         Half::Answer => answer,

@@ -46,6 +46,11 @@ const SUMS: &[Of<CoreMetrics>] = &[
         "Partitions of fetch requests that were answered with an error.",
         |core| &core.failed_fetches,
     ),
+    (
+        "kafka_network_socketserver_expiredconnectionskilled_total",
+        "Connections that were closed after connections.max.idle.ms.",
+        |core| &core.connections_expired,
+    ),
 ];
 
 /// Core by core.

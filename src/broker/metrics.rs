@@ -48,6 +48,8 @@ pub struct CoreMetrics {
     pub connections_refused: Counter,
     /// Connections that the broker ended because of what they sent.
     pub connections_ended: Counter,
+    /// Connections that the broker ended after connections.max.idle.ms.
+    pub connections_expired: Counter,
     /// Receives that found no buffer in the receive ring.
     pub receive_parks: Counter,
 
@@ -110,6 +112,7 @@ impl CoreMetrics {
             connections_accepted: Counter::default(),
             connections_refused: Counter::default(),
             connections_ended: Counter::default(),
+            connections_expired: Counter::default(),
             receive_parks: Counter::default(),
             slices_warmed: Counter::default(),
             bytes_copied: Counter::default(),

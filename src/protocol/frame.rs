@@ -21,6 +21,9 @@ use super::writer::{FrameStart, Writer};
 /// Bytes of the size before a frame.
 pub const FRAME_SIZE_LEN: usize = 4;
 
+/// Bytes of a frame that say which request it is: its size, key and version.
+pub const FRAME_START_LEN: usize = 8;
+
 /// Size of the frame that follows these four bytes, at most `size_max` (socket.request.max.bytes).
 pub fn frame_size(size: [u8; FRAME_SIZE_LEN], size_max: usize) -> Result<usize, ProtocolError> {
     let size = i32::from_be_bytes(size);
@@ -28,6 +31,18 @@ pub fn frame_size(size: [u8; FRAME_SIZE_LEN], size_max: usize) -> Result<usize, 
         Ok(bytes) if bytes <= size_max => Ok(bytes),
         _ => Err(ProtocolError::FrameSize { size, size_max }),
     }
+}
+
+/// Refuses a request by its start: what nobody could answer need not be received.
+pub fn check_start(start: [u8; FRAME_START_LEN]) -> Result<(), ProtocolError> {
+    let [.., k0, k1, v0, v1] = start;
+    let (key, version) = (i16::from_be_bytes([k0, k1]), i16::from_be_bytes([v0, v1]));
+    let api = ApiKey::from_key(key).ok_or(ProtocolError::ApiKey { key, version })?;
+    // ApiVersions is answered in version 0, whatever version was asked for.
+    if api.has_version(version) || api == ApiKey::ApiVersions {
+        return Ok(());
+    }
+    Err(ProtocolError::Version { message: api.name(), version })
 }
 
 /// What stands before a request's body (header versions 1 and 2).
@@ -125,6 +140,26 @@ mod tests {
             let error = ProtocolError::FrameSize { size, size_max: 256 };
             assert_eq!(frame_size(size.to_be_bytes(), 256), Err(error));
         }
+    }
+
+    #[test]
+    fn a_start_is_refused_for_what_the_whole_request_would_be() {
+        let start = |key: i16, version: i16| {
+            let mut start = [0; FRAME_START_LEN];
+            start[4..6].copy_from_slice(&key.to_be_bytes());
+            start[6..].copy_from_slice(&version.to_be_bytes());
+            check_start(start)
+        };
+        for &api in ApiKey::ALL {
+            for version in api.facts().versions.clone() {
+                assert_eq!(start(api.key(), version), Ok(()));
+            }
+        }
+        assert_eq!(start(ApiKey::ApiVersions.key(), 99), Ok(()));
+        let error = ProtocolError::Version { message: "Produce", version: 99 };
+        assert_eq!(start(0, 99), Err(error));
+        let error = ProtocolError::ApiKey { key: 0x2f20, version: 0x4854 };
+        assert_eq!(start(0x2f20, 0x4854), Err(error), "the path of an HTTP request");
     }
 
     #[test]

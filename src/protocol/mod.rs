@@ -25,6 +25,8 @@ pub mod produce_answer;
 mod random;
 pub mod reader;
 pub mod value;
+#[cfg(test)]
+mod watch;
 pub mod writer;
 
 pub use array::{Array, Element, Elements, Records};

@@ -10,6 +10,8 @@
 
 use super::array::{Array, Element, Records};
 use super::error::ProtocolError;
+#[cfg(test)]
+use super::watch::{self, Form};
 use crate::base::Pieces;
 use crate::model::Uuid;
 use bumpalo::Bump;
@@ -143,6 +145,8 @@ impl<'a> Reader<'a> {
         field: &'static str,
     ) -> Result<Option<&'a str>, ProtocolError> {
         let at = self.at;
+        #[cfg(test)]
+        watch::note(at, field, if self.flexible { Form::Compact } else { Form::Short });
         let len = if self.flexible {
             self.len_compact(field)?
         } else {
@@ -241,6 +245,8 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let at = self.at;
+        #[cfg(test)]
+        watch::note(at, message, Form::Plain);
         let count = self.uvarint(message)? as usize;
         let left = self.left();
         // A tagged field is at least its tag and its size.
@@ -250,6 +256,8 @@ impl<'a> Reader<'a> {
         for _ in 0..count {
             let at = self.at;
             let tag = self.uvarint(message)?;
+            #[cfg(test)]
+            watch::note(self.at, message, Form::Plain);
             let size = self.uvarint(message)? as usize;
             let mut inner = Self { at: self.at, rest: Pieces::default(), ..*self };
             inner.rest = self.take(size, message)?;
@@ -288,6 +296,8 @@ impl<'a> Reader<'a> {
     /// Length of bytes, records or an array in either form; `None` is null.
     #[inline]
     fn len_i32(&mut self, field: &'static str) -> Result<Option<usize>, ProtocolError> {
+        #[cfg(test)]
+        watch::note(self.at, field, if self.flexible { Form::Compact } else { Form::Long });
         if self.flexible {
             return self.len_compact(field);
         }

@@ -122,12 +122,12 @@ fn unpack_block(
         if block.len() > left {
             return Err(UnpackError::TooLarge { codec: Codec::Lz4, limit });
         }
-        out.room(block.len()).copy_from_slice(block);
+        out.room(block.len(), limit).copy_from_slice(block);
         out.advance(block.len());
         return Ok(());
     }
     let most = block.len().saturating_mul(EXPANSION_MAX).min(block_bytes_max);
-    match lz4_flex::block::decompress_into(block, out.room(most.min(left))) {
+    match lz4_flex::block::decompress_into(block, out.room(most.min(left), limit)) {
         Ok(written) => out.advance(written),
         Err(DecompressError::OutputTooSmall { .. }) if left < most => {
             return Err(UnpackError::TooLarge { codec: Codec::Lz4, limit });

@@ -50,7 +50,7 @@ impl Scratch {
                 if let Some(records) = packed.contiguous() {
                     return Ok(records);
                 }
-                let room = self.buffer.room(packed.len());
+                let room = self.buffer.room(packed.len(), packed.len());
                 packed.copy_to(room);
                 self.buffer.advance(packed.len());
             }
@@ -95,7 +95,7 @@ impl Scratch {
         let mut room_bytes = self.buffer.capacity().max(frame.len().saturating_mul(4));
         loop {
             room_bytes = room_bytes.clamp(GROWTH_BYTES_MIN.min(limit), limit);
-            match context.decompress(self.buffer.room(room_bytes), frame) {
+            match context.decompress(self.buffer.room(room_bytes, limit), frame) {
                 Ok(len) => {
                     self.buffer.advance(len);
                     return Ok(());
@@ -148,12 +148,15 @@ impl Buffer {
         &self.bytes[..self.len]
     }
 
-    /// `bytes` bytes after the valid ones, to be written and then counted by `advance`.
-    pub fn room(&mut self, bytes: usize) -> &mut [u8] {
+    /// `bytes` bytes after the valid ones, to be written and then counted by `advance`. Grows to
+    /// twice its size, as far as `limit` lets it: a stream of many small blocks that grew it by one
+    /// each time would be copied as often.
+    pub fn room(&mut self, bytes: usize, limit: usize) -> &mut [u8] {
         let end = self.len + bytes;
         if self.bytes.len() < end {
-            self.bytes.reserve_exact(end - self.bytes.len());
-            self.bytes.resize(end, 0);
+            let grown = self.bytes.len().saturating_mul(2).min(limit).max(end);
+            self.bytes.reserve_exact(grown - self.bytes.len());
+            self.bytes.resize(grown, 0);
         }
         &mut self.bytes[self.len..end]
     }
@@ -190,7 +193,7 @@ impl Buffer {
             } else {
                 let spare = self.bytes.len() - self.len;
                 let grown = if spare > 0 { spare } else { self.len.max(GROWTH_BYTES_MIN) };
-                reader.read(self.room(grown.min(left)))
+                reader.read(self.room(grown.min(left), limit))
             };
             match result {
                 Ok(0) => return Ok(()),
@@ -271,6 +274,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_stream_of_small_blocks_is_not_copied_for_each() {
+        let limit = 8 << 20;
+        let (mut buffer, mut growths) = (Buffer::default(), 0);
+        while buffer.len() < limit {
+            let before = buffer.capacity();
+            buffer.room((32 << 10).min(limit - buffer.len()), limit);
+            growths += usize::from(buffer.capacity() > before);
+            buffer.advance((32 << 10).min(limit - buffer.len()));
+        }
+        assert!(growths <= 10, "{growths} growths for 256 blocks");
+        assert_eq!(buffer.capacity(), limit);
     }
 
     #[test]

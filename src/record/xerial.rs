@@ -102,7 +102,7 @@ fn unpack_block(
             detail: format!("a block of {} bytes announces {length}", block.len()),
         });
     }
-    let room = out.room(length);
+    let room = out.room(length, limit);
     let written = snap::raw::Decoder::new().decompress(block, room).map_err(failed)?;
     out.advance(written);
     Ok(())

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 #[cfg(any(test, feature = "sim"))]
 use super::sim::SimSocket;
@@ -88,6 +89,19 @@ impl Socket {
     pub fn set_up(&self) -> io::Result<()> {
         match &*self.0 {
             Handle::Os(fd) => syscall::set_up_stream(fd.as_fd()),
+            #[cfg(any(test, feature = "sim"))]
+            Handle::Sim(_) => Ok(()),
+        }
+    }
+
+    /// How long the peer may take nothing of what was sent before the kernel gives the connection
+    /// up: what waits on it then fails with `TimedOut`.
+    pub fn set_write_patience(&self, patience: Duration) -> io::Result<()> {
+        match &*self.0 {
+            Handle::Os(fd) => {
+                let ms = patience.as_millis().min(i32::MAX as u128) as i32;
+                syscall::set_write_patience(fd.as_fd(), ms)
+            }
             #[cfg(any(test, feature = "sim"))]
             Handle::Sim(_) => Ok(()),
         }

@@ -127,6 +127,10 @@ pub(super) fn set_up_stream(fd: BorrowedFd<'_>) -> io::Result<()> {
     set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
 }
 
+pub(super) fn set_write_patience(fd: BorrowedFd<'_>, ms: i32) -> io::Result<()> {
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, ms)
+}
+
 pub(super) fn set_buffers(
     fd: BorrowedFd<'_>,
     send: Option<u32>,

@@ -9,6 +9,7 @@ use super::crowd::Crowd;
 use crate::broker::Shard;
 use crate::broker::letter::{DoorNote, Letter};
 use crate::broker::told::Kind;
+use crate::limits::WRITE_PATIENCE;
 use crate::runtime::Socket;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -84,7 +85,8 @@ impl Door {
         if !delay.is_zero() {
             shard.core().sleep(delay).await;
         }
-        if socket.set_up().is_err() {
+        let set_up = socket.set_up().and_then(|()| socket.set_write_patience(WRITE_PATIENCE));
+        if set_up.is_err() {
             // It is gone already.
             self.crowd.borrow_mut().on_departure(peer.ip());
             return;

@@ -1,9 +1,10 @@
 //! Finds the edges of frames in what a connection receives. Frames are ranges of the receive
-//! buffers; nothing is copied. A frame that is larger than a receive buffer goes on arriving in
+//! buffers; nothing is copied. A frame that is not here whole must first say which request it is: for
+//! one that cannot be answered no body is taken. A frame that is larger than a receive buffer goes on arriving in
 //! blocks, so that memory grows with bytes that came and never with a length that was announced.
 
 use crate::protocol::ProtocolError;
-use crate::protocol::frame::{FRAME_SIZE_LEN, frame_size};
+use crate::protocol::frame::{FRAME_SIZE_LEN, FRAME_START_LEN, check_start, frame_size};
 use crate::runtime::{Chain, Pool, Slice};
 
 /// One connection's frames.
@@ -14,6 +15,10 @@ pub struct Assembler {
     partial: Chain,
     /// Bytes of the whole frame, once its size is known.
     wanted: Option<usize>,
+    /// The size as it came.
+    size: [u8; FRAME_SIZE_LEN],
+    /// It has been seen that the frame under way begins a request that can be answered.
+    is_known: bool,
     /// Received and not yet looked at.
     rest: Option<Slice>,
     /// The frame under way no longer lies in the receive ring.
@@ -23,7 +28,15 @@ pub struct Assembler {
 impl Assembler {
     /// Frames of at most `size_max` bytes (`socket.request.max.bytes`).
     pub fn new(size_max: usize) -> Self {
-        Self { size_max, partial: Chain::new(), wanted: None, rest: None, is_moved: false }
+        Self {
+            size_max,
+            partial: Chain::new(),
+            wanted: None,
+            size: [0; FRAME_SIZE_LEN],
+            is_known: false,
+            rest: None,
+            is_moved: false,
+        }
     }
 
     /// Adds what was received; `next` must have been drained before.
@@ -32,9 +45,14 @@ impl Assembler {
         self.rest = Some(slice);
     }
 
-    /// Bytes that the frame under way still lacks, as far as is known.
+    /// Bytes that the frame under way still lacks, once it is known what it is.
     pub fn missing(&self) -> Option<usize> {
-        self.wanted.map(|wanted| wanted - self.partial.len())
+        self.wanted.filter(|_| self.is_known).map(|wanted| wanted - self.partial.len())
+    }
+
+    /// The bytes where a size was expected last.
+    pub fn size_bytes(&self) -> [u8; FRAME_SIZE_LEN] {
+        self.size
     }
 
     /// Adds a part of the frame under way; at most what is missing of it.
@@ -69,21 +87,41 @@ impl Assembler {
     #[expect(clippy::should_implement_trait, reason = "more may come after a `None`")]
     pub fn next(&mut self) -> Result<Option<Chain>, ProtocolError> {
         loop {
-            let target = self.wanted.unwrap_or(FRAME_SIZE_LEN);
+            let target = self.target();
             self.take_up_to(target);
             if self.partial.len() < target {
                 return Ok(None);
             }
-            if self.wanted.is_some() {
-                self.wanted = None;
-                self.is_moved = false;
-                let whole = std::mem::take(&mut self.partial);
-                return Ok(Some(whole.range(FRAME_SIZE_LEN, whole.len() - FRAME_SIZE_LEN)));
+            match self.wanted {
+                None => {
+                    self.size = self.start();
+                    self.wanted = Some(FRAME_SIZE_LEN + frame_size(self.size, self.size_max)?);
+                }
+                Some(wanted) if wanted == target => {
+                    self.wanted = None;
+                    (self.is_known, self.is_moved) = (false, false);
+                    let whole = std::mem::take(&mut self.partial);
+                    return Ok(Some(whole.range(FRAME_SIZE_LEN, whole.len() - FRAME_SIZE_LEN)));
+                }
+                Some(_) => {
+                    check_start(self.start())?;
+                    self.is_known = true;
+                }
             }
-            let list = self.partial.piece_list();
-            let size = crate::runtime::chain::pieces(&list).array(0).expect("four bytes are here");
-            self.wanted = Some(FRAME_SIZE_LEN + frame_size(size, self.size_max)?);
         }
+    }
+
+    /// Bytes of the frame under way that the next step takes.
+    fn target(&self) -> usize {
+        let Some(wanted) = self.wanted else { return FRAME_SIZE_LEN };
+        let here = self.partial.len() + self.rest.as_ref().map_or(0, |rest| rest.len());
+        if self.is_known || here >= wanted { wanted } else { wanted.min(FRAME_START_LEN) }
+    }
+
+    /// The first bytes of the frame under way, which are here.
+    fn start<const LEN: usize>(&self) -> [u8; LEN] {
+        let list = self.partial.piece_list();
+        crate::runtime::chain::pieces(&list).array(0).expect("so many bytes are here")
     }
 
     fn take_up_to(&mut self, target: usize) {
@@ -141,16 +179,40 @@ mod tests {
     fn half_a_frame_leaves_the_receive_ring_and_is_completed_elsewhere() {
         let (ring, blocks) = (Pool::new(1, 64).unwrap(), Pool::new(2, 64).unwrap());
         let mut assembler = Assembler::new(100);
-        assembler.push(slices(&ring, b"\0\0\0\x06abc", &[]).remove(0));
+        assembler.push(slices(&ring, b"\0\0\0\x08\0\x12\0\x03a", &[]).remove(0));
         assert!(assembler.next().unwrap().is_none());
-        assert_eq!((ring.used(), assembler.held(), assembler.missing()), (1, 7, Some(3)));
+        assert_eq!((ring.used(), assembler.held(), assembler.missing()), (1, 9, Some(3)));
         assembler.move_to(&blocks);
-        assert_eq!((ring.used(), blocks.used(), assembler.held()), (0, 1, 7));
+        assert_eq!((ring.used(), blocks.used(), assembler.held()), (0, 1, 9));
         assembler.move_to(&blocks);
         assert_eq!(blocks.used(), 1);
-        assembler.push_body(slices(&blocks, b"def", &[]).remove(0));
+        assembler.push_body(slices(&blocks, b"bcd", &[]).remove(0));
         let frame = assembler.next().unwrap().unwrap();
-        assert_eq!(chain::pieces(&frame.piece_list()).to_vec(), b"abcdef");
+        assert_eq!(chain::pieces(&frame.piece_list()).to_vec(), b"\0\x12\0\x03abcd");
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_answered_is_refused_before_its_body() {
+        let pool = Pool::new(2, 64).unwrap();
+        for (start, refused) in [
+            (b"\0\0\0\x40\x7f\xff\0\x01", true),
+            (b"\0\0\0\x40\0\x00\0\x63", true),
+            (b"\0\0\0\x40\0\x12\0\x63", false),
+            (b"\0\0\0\x40\0\x00\0\x09", false),
+        ] {
+            for cut in 0..start.len() {
+                let mut assembler = Assembler::new(100);
+                let mut result = Ok(None);
+                for slice in slices(&pool, start, &[cut]) {
+                    result = result.and_then(|_| {
+                        assembler.push(slice);
+                        assembler.next()
+                    });
+                }
+                assert_eq!(result.is_err(), refused, "{start:?} cut at {cut}");
+                assert!(refused || assembler.missing() == Some(0x40 - 4));
+            }
+        }
     }
 
     #[test]

@@ -12,16 +12,18 @@
 
 use super::assembler::Assembler;
 use super::connections::tell_departure;
+use super::foreign;
+use super::pace::Pace;
 use super::send;
-use crate::api::decode::decode;
+use crate::api::decode::{Unreadable, decode};
 use crate::api::{self, Begun, Context, Item, MustClose, Outbox, Pending};
 use crate::base::{Instant, Quoted};
 use crate::broker::Shard;
 use crate::broker::doing::Phase;
 use crate::broker::told::Kind;
 use crate::limits::{
-    ARRIVAL_PATIENCE, DRAIN_PATIENCE, FRAMES_PER_TURN_MAX, OPEN_BYTES_MAX, OPEN_REQUESTS_MAX,
-    OUTBOX_BYTES_MAX, RECEIVE_BLOCK_BYTES,
+    ARRIVAL_PATIENCE, DRAIN_PATIENCE, FRAME_BYTES_PER_SECOND, FRAME_PATIENCE, FRAMES_PER_TURN_MAX,
+    OPEN_BYTES_MAX, OPEN_REQUESTS_MAX, OUTBOX_BYTES_MAX, RECEIVE_BLOCK_BYTES, WRITE_PATIENCE,
 };
 use crate::runtime::sync::{self, Bell};
 use crate::runtime::{
@@ -51,6 +53,8 @@ pub struct Connection {
     active_at: Cell<Instant>,
     /// When the request under way began, or last filled a block.
     moved_at: Cell<Instant>,
+    /// How long the client has let us wait for the request under way.
+    pace: Cell<Pace>,
 }
 
 /// Blocks that one receive fills.
@@ -93,6 +97,7 @@ impl Connection {
             end: RefCell::default(),
             is_reading_done: Cell::new(false),
             moved_at: active_at.clone(),
+            pace: Cell::default(),
             active_at,
         });
         shard.core().spawn(Rc::clone(&connection).read());
@@ -151,8 +156,12 @@ impl Connection {
     fn finish(&self, end: End) {
         let mut slot = self.end.borrow_mut();
         if slot.is_none() {
+            let metrics = self.context.shard.metrics();
+            if end == End::Idle {
+                metrics.connections_expired.add(1);
+            }
             if let End::Fault(reason) = &end {
-                self.context.shard.metrics().connections_ended.add(1);
+                metrics.connections_ended.add(1);
                 if self.context.shard.may_tell(Kind::Closed) {
                     self.tell_fault(reason);
                 }
@@ -200,9 +209,10 @@ impl Connection {
         self.receive(frames).await?;
         self.active_at.set(self.core().now());
         let held = frames.held();
-        self.begin_all(frames).await?;
-        if held == 0 || frames.held() < held {
+        let begun = self.begin_all(frames).await?;
+        if held == 0 || begun > 0 {
             self.moved_at.set(self.core().now());
+            self.pace.set(Pace::default());
         }
         if self.core().is_short_of_buffers() {
             frames.move_to(self.core().blocks());
@@ -248,7 +258,8 @@ impl Connection {
                 self.context.shard.metrics().receive_parks.add(1);
                 frames.push(self.receive_elsewhere(frames.held()).await?);
             }
-            Ok(Received::End) | Err(_) => return Err(End::Peer),
+            Ok(Received::End) => return Err(End::Peer),
+            Err(error) => return Err(End::of(&error)),
         }
         Ok(())
     }
@@ -292,8 +303,7 @@ impl Connection {
                 // There may be more; the others have their turn first.
                 self.core().turn_end().await;
             } else {
-                let open = blocks.first().map_or(0, BlockMut::capacity);
-                self.await_bytes(frames.held() + open).await?;
+                self.await_bytes(frames.held() + filled).await?;
             }
         }
         Ok(())
@@ -324,13 +334,13 @@ impl Connection {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
-            Err(_) => Err(End::Peer),
+            Err(error) => Err(End::of(&error)),
         }
     }
 
     async fn await_bytes(&self, held: usize) -> Result<(), End> {
         let readable = self.patiently(self.socket.wait(self.core(), true), held).await?;
-        readable.map_err(|_| End::Peer)
+        readable.map_err(|error| End::of(&error))
     }
 
     /// A block for what arrives. While all are in use the largest beginnings of requests give way:
@@ -357,8 +367,8 @@ impl Connection {
     }
 
     /// Waits for an operation as long as this connection may: it ends when nothing came or went
-    /// for connections.max.idle.ms and nothing is being worked on, and when it keeps `held` bytes
-    /// of a request that hardly moves while others need the memory.
+    /// for connections.max.idle.ms and nothing is being worked on, and when it has sent `held` bytes
+    /// of a request that hardly moves: at once if others need the memory, after a while if not.
     async fn patiently<T>(
         &self,
         operation: impl Future<Output = T>,
@@ -370,12 +380,19 @@ impl Connection {
         loop {
             self.check_patience(held, idle_max)?;
             let idle_left = idle_max.map(|idle| idle.saturating_sub(self.idle_for()));
-            let arrival_left = (held > 0).then_some(ARRIVAL_PATIENCE);
+            let arrival_left = (held > 0).then(|| self.pace.get().left(held).min(ARRIVAL_PATIENCE));
             let Some(span) = [idle_left, arrival_left].into_iter().flatten().min() else {
                 return Ok(operation.await);
             };
+            let since = self.core().now();
             let done = async { Some(operation.as_mut().await) };
-            if let Some(value) = sync::race(done, after(self.core(), span)).await {
+            let done = sync::race(done, after(self.core(), span)).await;
+            if held > 0 {
+                let mut pace = self.pace.get();
+                pace.on_wait(self.core().now().since(since));
+                self.pace.set(pace);
+            }
+            if let Some(value) = done {
                 return Ok(value);
             }
         }
@@ -388,6 +405,15 @@ impl Connection {
         if held > 0 && stood_for >= ARRIVAL_PATIENCE && is_short {
             return Err(End::Fault(format!(
                 "a request hardly moves, half received, and others need its memory ({held} bytes)"
+            )));
+        }
+        let pace = self.pace.get();
+        if held > 0 && pace.left(held).is_zero() {
+            return Err(End::Fault(format!(
+                "a request arrives too slowly: {held} bytes of it in {} s \
+                 (after {} s at least {FRAME_BYTES_PER_SECOND} a second must come)",
+                pace.waited().as_secs(),
+                FRAME_PATIENCE.as_secs()
             )));
         }
         let is_worked_on = !self.pending.borrow().is_empty() && self.outbox_bytes.get() == 0;
@@ -404,15 +430,16 @@ impl Connection {
         self.core().now().since(self.active_at.get())
     }
 
-    /// Begins every whole request; after a fair share the other connections have their turn.
-    async fn begin_all(&self, frames: &mut Assembler) -> Result<(), End> {
+    /// Begins every whole request; after a fair share the other connections have their turn. How many
+    /// were begun.
+    async fn begin_all(&self, frames: &mut Assembler) -> Result<usize, End> {
         let mut count = 0;
         loop {
             if self.context.shard.is_draining() {
-                return Ok(());
+                return Ok(count);
             }
-            let frame = decode(|| frames.next()).map_err(|error| End::Fault(error.to_string()))?;
-            let Some(frame) = frame else { return Ok(()) };
+            let frame = decode(|| frames.next()).map_err(|error| no_request(&error, frames))?;
+            let Some(frame) = frame else { return Ok(count) };
             let bytes = frame.len();
             let Begun { pending, charge } =
                 api::begin(&self.context, frame).map_err(|MustClose(why)| End::Fault(why))?;
@@ -426,8 +453,7 @@ impl Connection {
             let requests = &self.context.shard.request_count;
             requests.set(requests.get() + 1);
             count += 1;
-            if count == FRAMES_PER_TURN_MAX {
-                count = 0;
+            if count.is_multiple_of(FRAMES_PER_TURN_MAX) {
                 self.core().turn_end().await;
             }
             if self.is_full() {
@@ -447,8 +473,8 @@ impl Connection {
             }
             if outbox.is_empty() || self.is_ended() {
                 self.context.bell.heard().await;
-            } else if self.send(&mut outbox).await.is_err() {
-                self.finish(End::Peer);
+            } else if let Err(error) = self.send(&mut outbox).await {
+                self.finish(End::of(&error));
             }
         }
         self.clean_up();
@@ -509,6 +535,20 @@ impl Connection {
     }
 }
 
+impl End {
+    /// The end that a socket's error is. The kernel gives up a connection whose peer takes nothing.
+    fn of(error: &std::io::Error) -> Self {
+        if error.kind() != ErrorKind::TimedOut {
+            return Self::Peer;
+        }
+        Self::Fault(format!(
+            "it has taken nothing of what was sent to it for {} s: it does not read, or cannot be \
+             reached",
+            WRITE_PATIENCE.as_secs()
+        ))
+    }
+}
+
 impl<'a> Arriving<'a> {
     fn enter(shard: &'a Shard, held: usize) -> Self {
         shard.arriving_count.set(shard.arriving_count.get() + 1);
@@ -548,6 +588,14 @@ fn push_full(
         missing -= part;
     }
     filled
+}
+
+/// Why what came is no request, and what it is instead where that can be told.
+fn no_request(error: &Unreadable, frames: &Assembler) -> End {
+    End::Fault(match foreign::protocol_of(frames.size_bytes()) {
+        Some((name, help)) => format!("the client speaks {name}: {help} ({error})"),
+        None => error.to_string(),
+    })
 }
 
 /// What a frame lacks, where that is too much for a receive buffer.

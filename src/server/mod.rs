@@ -16,8 +16,10 @@ mod bind;
 mod connection;
 mod connections;
 mod crowd;
+mod foreign;
 #[cfg(test)]
 mod history;
+mod pace;
 mod send;
 mod startup;
 mod strays;

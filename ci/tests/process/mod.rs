@@ -191,6 +191,20 @@ impl Process {
         sum_of(&scrape(address), name, "")
     }
 
+    /// A number of bytes that the kernel tells of it: VmRSS, VmHWM, RssAnon.
+    pub fn status_bytes(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the process is there");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kib = line.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("the kernel tells of it") * 1024
+    }
+
+    /// Descriptors that it holds.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it is there").count()
+    }
+
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()

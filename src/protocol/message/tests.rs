@@ -4,11 +4,13 @@
 use super::{Encode as _, Message, Parse as _, read, write};
 use crate::base::Pieces;
 use crate::protocol::random::{Random as _, Seed};
+use crate::protocol::watch::{Form, Place, places};
 use crate::protocol::{ProtocolError, Reader, RecordsGap, Writer};
 use bumpalo::Bump;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages as theirs;
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, Message as _};
+use std::collections::{BTreeMap, BTreeSet};
 
 const SEEDS: u64 = 12;
 static RECORDS: [u8; 256] = [0xa5; 256];
@@ -26,41 +28,19 @@ macro_rules! each {
             ClientQuotaRecord AccessControlEntryRecord RemoveAccessControlEntryRecord
             UserScramCredentialRecord RemoveUserScramCredentialRecord DelegationTokenRecord
             RemoveDelegationTokenRecord ClearElrRecord RegisterControllerRecord
-            ZkMigrationStateRecord ConsumerProtocolSubscription ConsumerProtocolAssignment);
+            ZkMigrationStateRecord ConsumerProtocolSubscription ConsumerProtocolAssignment
+            GroupMetadataKey GroupMetadataValue OffsetCommitKey OffsetCommitValue);
     };
     ($check:ident: $($name:ident)*) => { $($check!($name);)* };
 }
 
 macro_rules! each_api {
-    ($check:ident) => {
-        each!($check:
-            ProduceRequest ProduceResponse FetchRequest FetchResponse ListOffsetsRequest
-            ListOffsetsResponse MetadataRequest MetadataResponse FindCoordinatorRequest
-            FindCoordinatorResponse ApiVersionsRequest ApiVersionsResponse CreateTopicsRequest
-            CreateTopicsResponse DeleteTopicsRequest DeleteTopicsResponse InitProducerIdRequest
-            InitProducerIdResponse OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse
-            DescribeConfigsRequest DescribeConfigsResponse DescribeClusterRequest
-            DescribeClusterResponse DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse
-            SaslHandshakeRequest SaslHandshakeResponse DeleteRecordsRequest DeleteRecordsResponse
-            DescribeAclsRequest DescribeAclsResponse CreateAclsRequest CreateAclsResponse
-            DeleteAclsRequest DeleteAclsResponse AlterConfigsRequest AlterConfigsResponse
-            AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse DescribeLogDirsRequest
-            DescribeLogDirsResponse CreatePartitionsRequest CreatePartitionsResponse
-            ElectLeadersRequest ElectLeadersResponse IncrementalAlterConfigsRequest
-            IncrementalAlterConfigsResponse AlterPartitionReassignmentsRequest
-            AlterPartitionReassignmentsResponse ListPartitionReassignmentsRequest
-            ListPartitionReassignmentsResponse DescribeClientQuotasRequest
-            DescribeClientQuotasResponse AlterClientQuotasRequest AlterClientQuotasResponse
-            DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse
-            DescribeQuorumRequest DescribeQuorumResponse UpdateFeaturesRequest
-            UpdateFeaturesResponse DescribeProducersRequest DescribeProducersResponse
-            DescribeTransactionsRequest DescribeTransactionsResponse ListTransactionsRequest
-            ListTransactionsResponse ListConfigResourcesRequest ListConfigResourcesResponse
-            OffsetCommitRequest OffsetCommitResponse OffsetFetchRequest OffsetFetchResponse
-            JoinGroupRequest JoinGroupResponse HeartbeatRequest HeartbeatResponse
-            LeaveGroupRequest LeaveGroupResponse SyncGroupRequest SyncGroupResponse
-            DescribeGroupsRequest DescribeGroupsResponse ListGroupsRequest ListGroupsResponse
-            DeleteGroupsRequest DeleteGroupsResponse OffsetDeleteRequest OffsetDeleteResponse);
+    ($check:ident) => { crate::for_each_api!(each_half; $check); };
+}
+
+macro_rules! each_half {
+    ($check:ident; $($key:ident: $request:ident $answer:ident,)*) => {
+        $($check!($request); $check!($answer);)*
     };
 }
 
@@ -265,6 +245,101 @@ fn a_count_that_lies_is_refused_before_anything_is_done() {
     assert_eq!(error, ProtocolError::Count { field: "TopicData", at: 8, count, left: 0 });
     let error = read::MetadataRequest::parse(Reader::one(b"\x7f\xff\xff\xff"), 1).unwrap_err();
     assert_eq!(error, ProtocolError::Count { field: "Topics", at: 0, count, left: 0 });
+}
+
+/// The message with this count or length made another in every way that cannot be true.
+fn lies(place: Place, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let varint_len = |at: usize| 1 + bytes[at..].iter().take_while(|byte| **byte > 0x7f).count();
+    let len = match place.form {
+        Form::Short => 2,
+        Form::Long => 4,
+        Form::Compact | Form::Plain => varint_len(place.at),
+    };
+    let left = bytes.len() - place.at - len;
+    let mut lies: Vec<Vec<u8>> = match place.form {
+        Form::Short => {
+            let beyond = i16::try_from(left + 1).unwrap_or(i16::MAX);
+            [i16::MIN, -2, beyond, i16::MAX].iter().map(|lie| lie.to_be_bytes().into()).collect()
+        }
+        Form::Long => {
+            let beyond = left as i32 + 1;
+            [i32::MIN, -2, beyond, i32::MAX].iter().map(|lie| lie.to_be_bytes().into()).collect()
+        }
+        // The longest, two without an end, and one byte more than is left.
+        Form::Compact | Form::Plain => {
+            let beyond = left as u32 + 1 + u32::from(place.form == Form::Compact);
+            let mut writer = Writer::new();
+            writer.uvarint(beyond);
+            let longest = vec![0xff, 0xff, 0xff, 0xff, 0x0f];
+            vec![longest, vec![0xff; 9], vec![0x80; 9], writer.as_bytes().to_vec()]
+        }
+    };
+    for lie in &mut lies {
+        let rest = lie.split_off(0);
+        lie.extend_from_slice(&bytes[..place.at]);
+        lie.extend(rest);
+        lie.extend_from_slice(&bytes[place.at + len..]);
+    }
+    lies
+}
+
+/// Names of the arrays of each message file: `Topics []CreatableTopic`.
+fn arrays_of_schemas() -> BTreeMap<String, BTreeSet<String>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/protocol/schema");
+    let mut arrays = BTreeMap::<String, BTreeSet<String>>::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "wire") {
+            continue;
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut message = String::new();
+        for line in text.lines() {
+            match line.split_whitespace().collect::<Vec<_>>()[..] {
+                ["api" | "record", _, name, ..] | ["message", name, ..] => message = name.into(),
+                [field, kind, ..] if kind.starts_with("[]") && !field.starts_with('#') => {
+                    arrays.entry(message.clone()).or_default().insert(field.into());
+                }
+                _ => {}
+            }
+        }
+    }
+    arrays
+}
+
+#[test]
+fn every_count_and_length_of_every_message_may_not_lie() {
+    let mut seen = BTreeMap::<&str, BTreeSet<&str>>::new();
+    let mut count = 0;
+    macro_rules! check {
+        ($name:ident) => {
+            for version in <write::$name as Message>::VERSIONS {
+                for seed in 0..SEEDS {
+                    let bytes = random_wire!($name, version, seed);
+                    let found = places(|| {
+                        read::$name::parse(Reader::one(&bytes), version).unwrap();
+                    });
+                    for place in found {
+                        let name = stringify!($name);
+                        let api = name.trim_end_matches("Request").trim_end_matches("Response");
+                        seen.entry(api).or_default().insert(place.field);
+                        for lie in lies(place, &bytes) {
+                            let result = read::$name::parse(Reader::one(&lie), version);
+                            assert!(result.is_err(), "{name} version {version}: {place:?} {lie:?}");
+                            count += 1;
+                        }
+                    }
+                }
+            }
+        };
+    }
+    each!(check);
+    assert!(count > 100_000, "{count}");
+    for (message, arrays) in arrays_of_schemas() {
+        let seen = seen.get(message.as_str()).cloned().unwrap_or_default();
+        let missing: Vec<_> = arrays.iter().filter(|name| !seen.contains(name.as_str())).collect();
+        assert!(missing.is_empty(), "{message}: no count of {missing:?} was tried");
+    }
 }
 
 #[test]
