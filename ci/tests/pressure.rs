@@ -16,12 +16,15 @@ use std::time::Duration;
 /// More than the receive buffers of two cores.
 const CROWD: usize = 450;
 
+/// What a produce of version 9 begins with, behind its size.
+const PRODUCE: [u8; 10] = [0, 0, 0, 9, 0, 0, 0, 1, 0, 0];
+
 #[test]
 fn beginnings_of_large_requests_stop_nobody() {
     let broker = Broker::start();
     let mut crowd: Vec<Connection> = (0..CROWD).map(|_| broker.connection()).collect();
     for connection in &mut crowd {
-        connection.send_bytes(&[&(100_i32 << 20).to_be_bytes()[..], &[0; 10]].concat()).unwrap();
+        connection.send_bytes(&[&(100_i32 << 20).to_be_bytes()[..], &PRODUCE].concat()).unwrap();
     }
     let (topic, mut client) = (broker.topic("crowd", 2, &[]), broker.client());
     for round in 0..20 {
@@ -83,7 +86,7 @@ fn requests_that_stand_still_give_way_when_memory_is_used_up() {
     let mut crowd: Vec<Connection> = (0..14).map(|_| broker.connection()).collect();
     for connection in &mut crowd {
         // They announce a mebibyte, send a part of it, and stop.
-        connection.send_bytes(&(1_i32 << 20).to_be_bytes()).unwrap();
+        connection.send_bytes(&[&(1_i32 << 20).to_be_bytes()[..], &PRODUCE].concat()).unwrap();
         connection.send_bytes(&vec![0; 200_000]).unwrap();
     }
     let large = "x".repeat(600_000);
