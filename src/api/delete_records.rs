@@ -101,12 +101,7 @@ fn describe(partition_index: i32, deleted: Deleted) -> DeleteRecordsPartitionRes
         Ok(start) => (start.0, ErrorCode::None.code()),
         Err(error) => (NO_LOW_WATERMARK, error.code().code()),
     };
-    DeleteRecordsPartitionResult {
-        partition_index,
-        low_watermark,
-        error_code,
-        ..DeleteRecordsPartitionResult::default()
-    }
+    DeleteRecordsPartitionResult { partition_index, low_watermark, error_code }
 }
 
 /// Writes down where the logs begin; whether that succeeded.
