@@ -198,10 +198,10 @@ mod tests {
         each(&mut built(), "highwater", &mut |path, command| {
             let help = command.render_help().to_string();
             assert!(path.contains(" help") || help.contains("--help"), "{path}");
-            let lines = help.lines().count();
+            // A terminal breaks what is wider than it is.
+            let rows = |line: &str| line.chars().count().div_ceil(SCREEN.1).max(1);
+            let lines: usize = help.lines().map(rows).sum();
             assert!(lines <= SCREEN.0, "{path}: {lines} lines\n{help}");
-            let widest = help.lines().map(|line| line.chars().count()).max().unwrap_or(0);
-            assert!(widest <= SCREEN.1, "{path}: {widest} columns\n{help}");
         });
     }
 
