@@ -216,10 +216,14 @@ mod tests {
         }
     }
 
-    fn pairs(input: &[u8], shape: Shape) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    /// A record's key and value.
+    type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+    fn pairs(input: &[u8], shape: Shape) -> Vec<Pair> {
         read(input, shape).into_iter().map(|r| r.map(|r| (r.key, r.value)).unwrap()).collect()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as a record has it")]
     fn some(text: &[u8]) -> Option<Vec<u8>> {
         Some(text.to_vec())
     }
