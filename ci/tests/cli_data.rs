@@ -1,6 +1,8 @@
 //! `highwater produce`, `consume` and `group` of the whole process: what goes in comes out, in every
 //! format; groups share, commit and are moved; and every end has its number.
 
+#![expect(clippy::format_collect, reason = "inputs that are made once, as they are read")]
+
 mod process;
 
 use process::{Broker, eventually, fresh_name, highwater};
@@ -301,7 +303,9 @@ fn members_share_and_a_group_with_members_is_not_touched() {
         for (mut member, rest) in [(second, Some(4)), (first, None)] {
             interrupt(&member);
             assert_eq!(member.wait().unwrap().code(), Some(130));
-            rest.map(|rest| shares(&[rest]));
+            if let Some(rest) = rest {
+                shares(&[rest]);
+            }
         }
         assert_eq!(group(&broker, &["list", &name])[0]["state"], "Empty");
     }
