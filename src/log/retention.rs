@@ -19,6 +19,7 @@ use super::segment::Segment;
 use super::{snapshot, writeback};
 use crate::model::{Offset, Timestamp};
 use crate::runtime::{Core, Open};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,9 +36,38 @@ pub struct DeleteJob {
     delay: Duration,
     _turn: Turn,
     /// The new segment of a log that expired altogether, and the producers' state at its base.
-    fresh: Option<(Offset, Vec<u8>)>,
+    fresh: Option<(Left, Vec<u8>)>,
     /// Why, with the log's new start.
     pub reasons: Vec<(Offset, DeleteReason)>,
+}
+
+/// The segment that was the active one of a log that expired altogether. What was written to it may
+/// never reach the disk, and a power cut that brings its name back would end the log there: the
+/// recovery point stays below it until the file that keeps the log's end is on disk.
+struct Left {
+    durability: Rc<Durability>,
+    segment: Rc<Segment>,
+    end: Offset,
+    is_kept: Cell<bool>,
+}
+
+impl Left {
+    fn new(durability: &Rc<Durability>, segment: &Rc<Segment>, end: Offset) -> Self {
+        durability.on_seal_begun(segment);
+        let (durability, segment) = (Rc::clone(durability), Rc::clone(segment));
+        Self { durability, segment, end, is_kept: Cell::new(false) }
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if self.is_kept.get() {
+            self.durability.on_sealed(self.segment.base, self.end);
+        } else {
+            self.durability.on_seal_failed(self.segment.base);
+        }
+        self.durability.seal_ended.ring();
+    }
 }
 
 /// One job of a log at a time removes segments: together they could leave a hole.
@@ -130,7 +160,8 @@ impl Log {
         let dir = Rc::clone(&self.dir);
         let fresh = is_all.then(|| {
             let entries: Vec<_> = self.producers.entries().copied().collect();
-            (end, snapshot::encode(&entries))
+            let active = segments.last().expect("all of at least one");
+            (Left::new(&self.durability, active, end), snapshot::encode(&entries))
         });
         Some(DeleteJob { dir, unknown, folder, segments, delay, _turn: turn, fresh, reasons })
     }
@@ -192,7 +223,13 @@ impl Log {
 impl DeleteJob {
     /// Renames the files away; they are removed in the background after `file.delete.delay.ms` (or
     /// at the next start). Readers that hold spans keep their file.
-    pub async fn run(self, core: &Core) -> Result<(), LogError> {
+    pub async fn run(mut self, core: &Core) -> Result<(), LogError> {
+        if let Some((left, snapshot)) = self.fresh.take() {
+            self.make_fresh(core, &left, snapshot)
+                .await
+                .inspect_err(|error| self.dir.fail(error))?;
+            left.is_kept.set(true);
+        }
         for segment in &self.unknown {
             match load::load(core, &self.dir, segment).await {
                 // Its time stays unknown; retention by size goes on.
@@ -204,13 +241,6 @@ impl DeleteJob {
         }
         if self.segments.is_empty() {
             return Ok(());
-        }
-        if let Some((base, snapshot)) = self.fresh {
-            let path = names::path(&self.folder, base, Kind::Snapshot);
-            checkpoint::replace_file(core, &path, snapshot, Durable::File).await?;
-            let path = names::path(&self.folder, base, Kind::Log);
-            core.open(&path, Open::Write).await.map_err(LogError::at("create", &path))?;
-            core.sync_dir(&self.folder).await.map_err(LogError::at("fsync", &self.folder))?;
         }
         let mut doomed = Vec::new();
         let mut segments = self.segments.clone();
@@ -242,6 +272,22 @@ impl DeleteJob {
             }
         });
         Ok(())
+    }
+}
+
+impl DeleteJob {
+    /// The file whose name keeps the log's end.
+    async fn make_fresh(
+        &self,
+        core: &Core,
+        left: &Left,
+        snapshot: Vec<u8>,
+    ) -> Result<(), LogError> {
+        let path = names::path(&self.folder, left.end, Kind::Snapshot);
+        checkpoint::replace_file(core, &path, snapshot, Durable::File).await?;
+        let path = names::path(&self.folder, left.end, Kind::Log);
+        core.open(&path, Open::Write).await.map_err(LogError::at("create", &path))?;
+        core.sync_dir(&self.folder).await.map_err(LogError::at("fsync", &self.folder))
     }
 }
 
