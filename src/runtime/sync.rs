@@ -10,23 +10,29 @@ pub struct Bell(RefCell<BellState>);
 
 #[derive(Default)]
 struct BellState {
+    /// Nobody has heard the last ring yet.
     rung: bool,
+    /// Counts them, so that each of those who waited hears one, whoever comes first.
+    rings: u64,
     waiting: Vec<Waker>,
 }
 
 impl Bell {
-    /// Wakes all who wait.
+    /// All who wait hear it.
     pub fn ring(&self) {
         let mut state = self.0.borrow_mut();
         state.rung = true;
+        state.rings += 1;
         state.waiting.drain(..).for_each(Waker::wake);
     }
 
     /// Resolves at the next ring, or at once if one was kept.
     pub fn heard(&self) -> impl Future<Output = ()> + '_ {
-        std::future::poll_fn(|context| {
+        let mut since = None;
+        std::future::poll_fn(move |context| {
             let mut state = self.0.borrow_mut();
-            if std::mem::take(&mut state.rung) {
+            let rings = state.rings;
+            if std::mem::take(&mut state.rung) || *since.get_or_insert(rings) != rings {
                 return Poll::Ready(());
             }
             if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
@@ -143,4 +149,59 @@ pub async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) 
     })
     .await;
     values.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::task::Context;
+
+    fn is_ready(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn all_who_wait_hear_one_ring() {
+        let bell = Bell::default();
+        let (mut first, mut second) = (pin!(bell.heard()), pin!(bell.heard()));
+        assert!(!is_ready(first.as_mut()) && !is_ready(second.as_mut()));
+        bell.ring();
+        assert!(is_ready(first.as_mut()) && is_ready(second.as_mut()));
+        assert!(!is_ready(pin!(bell.heard())), "it was heard");
+    }
+
+    #[test]
+    fn a_ring_that_nobody_waits_for_is_kept_for_one() {
+        let bell = Bell::default();
+        bell.ring();
+        bell.ring();
+        assert!(is_ready(pin!(bell.heard())));
+        assert!(!is_ready(pin!(bell.heard())));
+    }
+
+    #[test]
+    fn who_went_away_takes_no_ring_along() {
+        let bell = Bell::default();
+        assert!(!is_ready(pin!(bell.heard())));
+        bell.ring();
+        assert!(is_ready(pin!(bell.heard())));
+    }
+
+    #[test]
+    fn a_gate_lets_one_in_at_a_time() {
+        let (gate, inside) = (Gate::default(), Cell::new(0));
+        let enter = || async {
+            let _inside = gate.enter().await;
+            inside.set(inside.get() + 1);
+            std::future::pending::<()>().await;
+        };
+        let (mut first, mut second) = (Box::pin(enter()), pin!(enter()));
+        assert!(!is_ready(first.as_mut()) && !is_ready(second.as_mut()));
+        assert_eq!(inside.get(), 1);
+        drop(first);
+        assert!(!is_ready(second.as_mut()));
+        assert_eq!(inside.get(), 2);
+    }
 }
