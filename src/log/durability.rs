@@ -120,6 +120,15 @@ impl Durability {
         }
     }
 
+    /// Resolves when nothing that begins below `end` is being sealed any more, but for the segment at
+    /// `except`, or the directory failed.
+    pub async fn until_sealed_below(&self, dir: &LogDir, end: Offset, except: Option<Offset>) {
+        let waits_for = |segment: &Rc<Segment>| segment.base < end && Some(segment.base) != except;
+        while self.sealing.borrow().iter().any(waits_for) && dir.failure().is_none() {
+            self.seal_ended.heard().await;
+        }
+    }
+
     /// Waits for the right to sync: two at once on one file could share one error, of which only
     /// one of them is told.
     pub async fn turn(&self) -> SyncTurn<'_> {

@@ -16,7 +16,7 @@ use super::names::{self, Kind};
 use super::planted::Bug;
 use super::rare::Rare;
 use super::segment::Segment;
-use super::{snapshot, writeback};
+use super::{seal, snapshot, writeback};
 use crate::model::{Offset, Timestamp};
 use crate::runtime::{Core, Open};
 use std::cell::Cell;
@@ -34,6 +34,9 @@ pub struct DeleteJob {
     folder: PathBuf,
     segments: Vec<Rc<Segment>>,
     delay: Duration,
+    durability: Rc<Durability>,
+    /// Where what is kept begins.
+    end: Offset,
     _turn: Turn,
     /// The new segment of a log that expired altogether, and the producers' state at its base.
     fresh: Option<(Left, Vec<u8>)>,
@@ -41,9 +44,9 @@ pub struct DeleteJob {
     pub reasons: Vec<(Offset, DeleteReason)>,
 }
 
-/// The segment that was the active one of a log that expired altogether. What was written to it may
-/// never reach the disk, and a power cut that brings its name back would end the log there: the
-/// recovery point stays below it until the file that keeps the log's end is on disk.
+/// The segment that was the active one of a log that expired altogether. The recovery point stays
+/// below it until it is sealed and the file that keeps the log's end is on disk: a power cut can bring
+/// the expired segments back, and the log must not end inside of them then.
 struct Left {
     durability: Rc<Durability>,
     segment: Rc<Segment>,
@@ -163,7 +166,19 @@ impl Log {
             let active = segments.last().expect("all of at least one");
             (Left::new(&self.durability, active, end), snapshot::encode(&entries))
         });
-        Some(DeleteJob { dir, unknown, folder, segments, delay, _turn: turn, fresh, reasons })
+        let durability = Rc::clone(&self.durability);
+        Some(DeleteJob {
+            dir,
+            unknown,
+            folder,
+            segments,
+            delay,
+            durability,
+            end,
+            _turn: turn,
+            fresh,
+            reasons,
+        })
     }
 
     /// Segments whose largest time decides and is not known.
@@ -224,6 +239,14 @@ impl DeleteJob {
     /// Renames the files away; they are removed in the background after `file.delete.delay.ms` (or
     /// at the next start). Readers that hold spans keep their file.
     pub async fn run(mut self, core: &Core) -> Result<(), LogError> {
+        // Until a segment is sealed, what the next one needs of the producers' state may be in the
+        // segments before it alone; and one that goes without being on disk could leave a hole behind
+        // those that a power cut brings back.
+        let left = self.fresh.as_ref().map(|(left, _)| left.segment.base);
+        self.durability.until_sealed_below(&self.dir, self.end, left).await;
+        if let Some(error) = self.dir.failure() {
+            return Err(error);
+        }
         if let Some((left, snapshot)) = self.fresh.take() {
             self.make_fresh(core, &left, snapshot)
                 .await
@@ -283,6 +306,8 @@ impl DeleteJob {
         left: &Left,
         snapshot: Vec<u8>,
     ) -> Result<(), LogError> {
+        seal::finish_indexes(&left.segment);
+        seal::seal(core, &self.dir, &left.segment).await?;
         let path = names::path(&self.folder, left.end, Kind::Snapshot);
         checkpoint::replace_file(core, &path, snapshot, Durable::File).await?;
         let path = names::path(&self.folder, left.end, Kind::Log);
