@@ -15,7 +15,7 @@
 //! that became stable (or empty), which is what a start comes back to.
 //!
 //! Pure: the clocks, the random source, the log and the network are the caller's. One heap holds
-//! all deadlines; no command walks all groups.
+//! all deadlines; only lists, and topics that are deleted, walk all groups.
 
 mod answer;
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! ```
 
 use super::finding::{Findings, What};
-use super::indexes::{OffsetEntries, TimeEntries};
+use super::indexes::{Entries, Entry, OffsetEntries, TimeEntries};
 use super::segment_file::{Found, SegmentFile};
 use super::verify::{LogState, Scope, Summary};
 use super::walk::sibling;
@@ -374,6 +374,25 @@ impl<'a, 't> SegmentWalk<'a, 't> {
     }
 }
 
+/// The entries of an index beside a log; none where there is none to be held against it.
+fn entries_of<E: Entry<N>, const N: usize>(
+    path: &Path,
+    scope: &Scope,
+    findings: &mut Findings<'_>,
+) -> io::Result<Option<Entries<E, N>>> {
+    if !scope.has_indexes {
+        return Ok(None);
+    }
+    let entries = match Entries::open(path) {
+        Ok(entries) => entries,
+        Err(error) => return scope.no_index(path, &error, findings).map(|()| None),
+    };
+    if entries.odd_bytes() > 0 {
+        findings.file(path, What::OddBytes { bytes: entries.odd_bytes() })?;
+    }
+    Ok(Some(entries))
+}
+
 impl OffsetIndex {
     fn open(
         log: &Path,
@@ -381,17 +400,10 @@ impl OffsetIndex {
         scope: &Scope,
         findings: &mut Findings<'_>,
     ) -> io::Result<Option<Self>> {
-        if !scope.has_indexes {
-            return Ok(None);
-        }
         let path = sibling(log, base, Kind::OffsetIndex);
-        let mut entries = match OffsetEntries::open(&path) {
-            Ok(entries) => entries,
-            Err(error) => return scope.no_index(&path, &error, findings).map(|()| None),
+        let Some(mut entries): Option<OffsetEntries> = entries_of(&path, scope, findings)? else {
+            return Ok(None);
         };
-        if entries.odd_bytes() > 0 {
-            findings.file(&path, What::OddBytes { bytes: entries.odd_bytes() })?;
-        }
         // Room that a broker had for entries when it was killed.
         let next = entries.next()?.filter(|(_, entry)| entry.position > 0);
         Ok(Some(Self { path, entries, next }))
@@ -453,17 +465,10 @@ impl TimeIndex {
         scope: &Scope,
         findings: &mut Findings<'_>,
     ) -> io::Result<Option<Self>> {
-        if !scope.has_indexes {
-            return Ok(None);
-        }
         let path = sibling(log, base, Kind::TimeIndex);
-        let mut entries = match TimeEntries::open(&path) {
-            Ok(entries) => entries,
-            Err(error) => return scope.no_index(&path, &error, findings).map(|()| None),
+        let Some(mut entries): Option<TimeEntries> = entries_of(&path, scope, findings)? else {
+            return Ok(None);
         };
-        if entries.odd_bytes() > 0 {
-            findings.file(&path, What::OddBytes { bytes: entries.odd_bytes() })?;
-        }
         let is_room = |entry: &TimeEntry| entry.timestamp.0 == 0 && entry.relative_offset == 0;
         let next = entries.next()?.filter(|(_, entry)| !is_room(entry));
         Ok(Some(Self { path, entries, next, largest: Some(Timestamp::NONE) }))
